@@ -1,0 +1,75 @@
+"""Few-shot tasks (episodes) drawn from classes of images."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .errors import UserError
+from .image_classes import ImageClasses
+
+
+class Episode(NamedTuple):
+    """One task. Images are (way * images, channels, side, side), labels (way * images,) int64."""
+
+    support_x: np.ndarray
+    support_y: np.ndarray
+    query_x: np.ndarray
+    query_y: np.ndarray
+
+
+def episode_rng(seed: int, split: str, epoch: int, index: int) -> np.random.Generator:
+    """The random numbers of one task: the same wherever and whenever the task is drawn."""
+    return np.random.default_rng([seed, *split.encode(), epoch, index])
+
+
+def draw_episode(
+    classes: ImageClasses,
+    rng: np.random.Generator,
+    way: int,
+    shot: int,
+    query: int,
+    rotation: bool = False,
+) -> Episode:
+    """Draw `way` classes in random order, and per class `shot` + `query` different images.
+
+    A class's label is its place in the draw, so labels are permuted from task to task. With
+    `rotation`, each class is turned by 0, 90, 180 or 270 degrees as a whole, which makes four
+    classes of one; a class never meets its own rotation in one task.
+
+    Returns
+    -------
+    Episode
+        With uint8 images as stored, class by class.
+    """
+    support, queries = [], []
+    for c in rng.choice(len(classes), way, replace=False):
+        chosen = rng.choice(classes.count(c), shot + query, replace=False)
+        images = classes.of(c)[chosen]
+        if rotation:
+            images = np.rot90(images, rng.integers(4), (2, 3))
+        support.append(images[:shot])
+        queries.append(images[shot:])
+    labels = np.arange(way)
+    return Episode(
+        np.concatenate(support),
+        np.repeat(labels, shot),
+        np.concatenate(queries),
+        np.repeat(labels, query),
+    )
+
+
+def check_enough(classes: ImageClasses, where: str, way: int, shot: int, query: int) -> None:
+    """Raise UserError if `classes` cannot fill a task of that way, shot and query."""
+    if len(classes) < way:
+        raise UserError(
+            f"{where} has {len(classes)} classes, fewer than hyper_parameters.n_way = {way}: "
+            "lower n_way or add classes."
+        )
+    smallest = min(range(len(classes)), key=classes.count)
+    if classes.count(smallest) < shot + query:
+        raise UserError(
+            f"class {classes.names[smallest]} in {where} has {classes.count(smallest)} images, "
+            f"fewer than k_spt + k_query = {shot} + {query}: lower them or add images."
+        )

@@ -1,0 +1,39 @@
+"""A network as a pure function of its parameters."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+import paddle
+
+
+def trainable(net: paddle.nn.Layer) -> list[paddle.Tensor]:
+    """The parameters that MAML adapts and meta-trains, each once, in `net.parameters()` order.
+
+    Paddle keeps batch-norm statistics among the parameters; like everything frozen they carry
+    `stop_gradient=True` and are left out.
+    """
+    return [p for p in net.parameters() if not p.stop_gradient]
+
+
+@contextmanager
+def parameters_as(net: paddle.nn.Layer, values: list[paddle.Tensor]):
+    """Run `net` with `values` in place of `trainable(net)`; a shared parameter changes everywhere.
+
+    Nothing is copied and autograd sees `values` themselves. The net has its own parameters back
+    when the block ends, however it ends.
+    """
+    value_of = {id(p): v for p, v in zip(trainable(net), values)}
+    slots = [
+        (layer._parameters, name, p)
+        for layer in net.sublayers(include_self=True)
+        for name, p in layer._parameters.items()
+        if id(p) in value_of
+    ]
+    try:
+        for owner, name, p in slots:
+            owner[name] = value_of[id(p)]
+        yield net
+    finally:
+        for owner, name, p in slots:
+            owner[name] = p

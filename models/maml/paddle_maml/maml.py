@@ -1,0 +1,212 @@
+"""Model-Agnostic Meta-Learning (Finn, Abbeel and Levine, 2017, arXiv:1703.03400)."""
+
+from __future__ import annotations
+
+from typing import Callable
+
+import paddle
+
+from .functional import parameters_as, trainable
+from .operators import once_differentiable, twice_differentiable
+
+
+def gradient_step(parameters, gradients, inner_lr: float) -> list[paddle.Tensor]:
+    """theta' = theta - alpha * gradient (the paper's equation 1), as new tensors.
+
+    A parameter that the loss does not reach (gradient None) stays as it is.
+    """
+    return [p if g is None else p - inner_lr * g for p, g in zip(parameters, gradients)]
+
+
+class MAML(paddle.nn.Layer):
+    r"""Meta-learn the initial parameters of a network so that a few gradient steps fit a new task.
+
+    For tasks i with support sets S_i and query sets Q_i, one call is the inner part of Algorithm 1:
+
+    .. math:: \theta_i^{k+1} = \theta_i^k - \alpha \nabla L(\theta_i^k; S_i),
+        \qquad \theta_i^0 = \theta, \qquad
+        L_{meta}(\theta) = \frac{1}{T} \sum_{i=1}^{T} L(\theta_i^K; Q_i)
+
+    and `backward()` on the loss it returns leaves the exact gradient of L_meta, through the
+    inner gradients, on `net.parameters()`.
+
+    Parameters
+    ----------
+    net : paddle.nn.Layer
+        Any network, float32 or float64. Batch norm uses the statistics of the batch at hand
+        (transductive), never writes its running statistics, and its scale and shift are adapted
+        like every other parameter. Parameters with `stop_gradient=True` are left alone.
+    inner_lr : float
+        alpha, the step size of the inner loop, for the loss as `loss` returns it (a mean).
+    inner_steps : int
+        K, how many gradient steps adapt to a task; 0 or more.
+    order : {2, 1}
+        2 differentiates through the inner gradients (MAML); 1 takes them for constants (FOMAML,
+        section 5.2 of the paper).
+    loss : callable
+        `loss(net(x), y)` -> scalar tensor; the mean over examples.
+
+    Examples
+    --------
+    >>> import paddle
+    >>> from paddle_maml import MAML
+    >>> maml = MAML(paddle.nn.Linear(3, 2), inner_lr=0.1)
+    >>> x, y = paddle.randn([4, 2, 3]), paddle.randint(0, 2, [4, 2])   # 4 tasks of 2 examples
+    >>> loss, logits = maml(x, y, x, y)
+    >>> loss.backward()
+    >>> logits.shape, maml.net.weight.grad.shape
+    ([4, 2, 2], [3, 2])
+    >>> learner = maml.adapt(x[0], y[0], steps=10)
+    >>> learner(x[0]).shape
+    [2, 2]
+    """
+
+    def __init__(
+        self,
+        net: paddle.nn.Layer,
+        inner_lr: float,
+        inner_steps: int = 1,
+        order: int = 2,
+        loss: Callable = paddle.nn.functional.cross_entropy,
+    ):
+        super().__init__()
+        if order not in (1, 2):
+            raise ValueError(f"order is {order!r}: choose 2 (MAML) or 1 (first-order MAML).")
+        if not isinstance(inner_steps, int) or inner_steps < 0:
+            raise ValueError(f"inner_steps is {inner_steps!r}: give a whole number, 0 or more.")
+        if not trainable(net):
+            raise ValueError("net has no trainable parameter: MAML has nothing to adapt.")
+        self.net = net
+        self.inner_lr = inner_lr
+        self.inner_steps = inner_steps
+        self.order = order
+        self.loss = loss
+
+    def forward(self, support_x, support_y, query_x, query_y):
+        """The meta-loss of a batch of tasks; `backward()` on it gives the exact meta-gradient.
+
+        Parameters
+        ----------
+        support_x, query_x : Tensor (task, example, ...)
+            What `net` takes, with a leading task axis; the two may differ in examples.
+        support_y, query_y : Tensor (task, example, ...)
+            What `loss` takes; int64 class numbers for cross-entropy.
+
+        Returns
+        -------
+        loss : Tensor, 0-D, dtype of the net
+            Query loss after adaptation, mean over tasks.
+        logits : Tensor (task, query example, ...)
+            The adapted nets' outputs on their queries, without gradient.
+
+        Notes
+        -----
+        Each task's gradient is computed here and its graph freed at once, so memory does not grow
+        with the number of tasks. The loss returned is linear in the parameters around where they
+        stand, with that gradient.
+        """
+        tasks = _count_tasks(support_x, support_y, query_x, query_y)
+        theta = trainable(self.net)
+        losses, logits, gradients = [], [], [None] * len(theta)
+        for task in range(tasks):
+            adapted = self._adapt(theta, support_x[task], support_y[task], self.inner_steps)
+            loss, task_logits = self._query(adapted, query_x[task], query_y[task])
+            losses.append(loss.detach())
+            logits.append(task_logits.detach())
+            if paddle.is_grad_enabled():
+                gradients = _add(gradients, paddle.grad(loss, theta, allow_unused=True))
+        meta_loss = paddle.stack(losses).mean()
+        return _with_gradient(meta_loss, theta, gradients, tasks), paddle.stack(logits)
+
+    def adapt(self, support_x, support_y, steps: int | None = None) -> Learner:
+        """Adapt to one task; the net keeps its parameters.
+
+        Parameters
+        ----------
+        support_x, support_y : Tensor (example, ...)
+        steps : int, optional
+            Gradient steps, `inner_steps` if not given.
+
+        Returns
+        -------
+        Learner
+            `learner(query_x)` -> outputs of the adapted net.
+        """
+        *_, adapted = self._path(support_x, support_y, steps)
+        return Learner(self.net, adapted)
+
+    def path(self, support_x, support_y, steps: int | None = None) -> list[Learner]:
+        """The learners before adaptation and after each of `steps` gradient steps, for one task."""
+        return [Learner(self.net, p) for p in self._path(support_x, support_y, steps)]
+
+    def _path(self, support_x, support_y, steps):
+        steps = self.inner_steps if steps is None else steps
+        parameters = [_leaf(p) for p in trainable(self.net)]
+        yield parameters
+        for _ in range(steps):
+            parameters = self._inner_step(parameters, support_x, support_y, order=1)
+            parameters = [_leaf(p) for p in parameters]
+            yield parameters
+
+    def _adapt(self, parameters, support_x, support_y, steps):
+        for _ in range(steps):
+            parameters = self._inner_step(parameters, support_x, support_y, self.order)
+        return parameters
+
+    def _inner_step(self, parameters, support_x, support_y, order):
+        operators = twice_differentiable if order == 2 else once_differentiable
+        with paddle.enable_grad(), operators(), parameters_as(self.net, parameters):
+            loss = self.loss(self.net(support_x), support_y)
+            gradients = paddle.grad(loss, parameters, create_graph=order == 2, allow_unused=True)
+        return gradient_step(parameters, gradients, self.inner_lr)
+
+    def _query(self, parameters, query_x, query_y):
+        # Only the support pass is differentiated twice; this one runs on Paddle's own kernels.
+        with once_differentiable(), parameters_as(self.net, parameters):
+            logits = self.net(query_x)
+            return self.loss(logits, query_y), logits
+
+
+class Learner:
+    """A network adapted to one task: `learner(x)` -> outputs, without gradient.
+
+    Batch norm normalises `x` by its own statistics, so classify a task's queries together.
+    """
+
+    def __init__(self, net: paddle.nn.Layer, parameters: list[paddle.Tensor]):
+        self.net = net
+        self.parameters = parameters
+
+    def __call__(self, x):
+        with paddle.no_grad(), once_differentiable(), parameters_as(self.net, self.parameters):
+            return self.net(x)
+
+
+def _leaf(parameter):
+    """A copy that autograd takes for an input."""
+    copy = parameter.detach().clone()
+    copy.stop_gradient = False
+    return copy
+
+
+def _add(totals, gradients):
+    """Sum lists of gradients in which None stands for zero."""
+    return [t if g is None else g if t is None else t + g for t, g in zip(totals, gradients)]
+
+
+def _with_gradient(value, parameters, gradients, tasks):
+    """`value`, with `gradients` / `tasks` as its gradient in `parameters`."""
+    for p, g in zip(parameters, gradients):
+        if g is not None:
+            value = value + (g / tasks * (p - p.detach())).sum()
+    return value
+
+
+def _count_tasks(support_x, support_y, query_x, query_y) -> int:
+    counts = [t.shape[0] for t in (support_x, support_y, query_x, query_y)]
+    if len(set(counts)) > 1 or counts[0] == 0:
+        raise ValueError(
+            "support_x, support_y, query_x and query_y need the same, non-zero number of tasks on "
+            f"their first axis, but have {', '.join(map(str, counts))}."
+        )
+    return counts[0]

@@ -1,0 +1,145 @@
+"""The `hyper_parameters` of a config, checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+
+from .errors import UserError
+
+_PREFIX = "hyper_parameters."
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """One field per key; a dot in a key is a double underscore in the field.
+
+    The names are those of PaddleRec's maml where the meaning is the same.
+
+    Examples
+    --------
+    >>> from paddle_maml.settings import Settings
+    >>> Settings.from_config({"hyper_parameters.n_way": 20}).n_way
+    20
+    """
+
+    # the tasks
+    n_way: int = 5  # classes per task
+    k_spt: int = 1  # support images per class
+    k_query: int = 15  # query images per class
+    k_query_test: int | None = None  # the same in validation and meta-test; k_query if not given
+    tasks_per_epoch: int = 3200
+    rotation: bool = True  # training classes also turned by 90, 180 and 270 degrees
+    imgsize: int = 28  # height and width in pixels
+    channels: int = 1  # 1 grey, 3 colour
+    # the algorithm
+    algorithm: str = "maml"
+    order: int = 2  # 2: exact meta-gradient; 1: first-order
+    update_step: int = 1  # inner steps in training
+    update_step_test: int = 10  # inner steps in validation and meta-test
+    base_optimizer__class: str = "SGD"
+    base_optimizer__learning_rate: float = 0.4  # inner_lr
+    base_optimizer__strategy: str = "async"  # PaddleRec's; without effect there and here
+    meta_optimizer__class: str = "Adam"
+    meta_optimizer__learning_rate: float = 0.001  # meta_lr
+    meta_optimizer__strategy: str = "async"
+    meta_optimizer__decay: str = "none"  # cosine: down to zero at the last step
+    # the network
+    network: str = "conv4"
+    bn_channel: int = 64  # filters per block
+    conv_stride: int = 1  # 1: max-pool after each block; 2: strided convolutions instead
+    conv_padding: int = 1
+    conv_kernal: list = dataclasses.field(default_factory=lambda: [3, 3])
+
+    @classmethod
+    def from_config(cls, config: dict) -> Settings:
+        """Read a flat config ("hyper_parameters.n_way": 5, ...); every other prefix is ignored.
+
+        Raises
+        ------
+        UserError
+            For an unknown key, a value of the wrong type or one out of range.
+        """
+        fields = {f.name.replace("__", "."): f for f in dataclasses.fields(cls)}
+        values = {}
+        for key, value in config.items():
+            if not key.startswith(_PREFIX):
+                continue
+            name = key[len(_PREFIX) :]
+            if name not in fields:
+                near = difflib.get_close_matches(name, fields, 1)
+                hint = (
+                    f"did you mean {_PREFIX}{near[0]}?" if near else f"known: {', '.join(fields)}."
+                )
+                raise UserError(f"unknown key {key}: {hint}")
+            values[fields[name].name] = _typed(key, value, fields[name])
+        settings = cls(**values)
+        settings._check()
+        return settings
+
+    def query(self, training: bool) -> int:
+        """Query images per class, in training or in validation and meta-test."""
+        return self.k_query if training or self.k_query_test is None else self.k_query_test
+
+    def _check(self):
+        positive = ("n_way", "k_spt", "k_query", "tasks_per_epoch", "imgsize", "bn_channel")
+        for name in positive:
+            if getattr(self, name) < 1:
+                _refuse(name, getattr(self, name), "1 or more")
+        for name in ("update_step", "update_step_test"):
+            if getattr(self, name) < 0:
+                _refuse(name, getattr(self, name), "0 or more")
+        for name in ("base_optimizer__learning_rate", "meta_optimizer__learning_rate"):
+            if not getattr(self, name) > 0:
+                _refuse(name, getattr(self, name), "a number above 0")
+        if self.k_query_test is not None and self.k_query_test < 1:
+            _refuse("k_query_test", self.k_query_test, "1 or more")
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                _refuse(name, getattr(self, name), " or ".join(map(str, choices)))
+        if self.n_way < 2:
+            _refuse("n_way", self.n_way, "2 or more")
+        if self.algorithm == "fomaml" and self.order == 2:
+            object.__setattr__(self, "order", 1)
+
+
+_CHOICES = {
+    "algorithm": ("maml", "fomaml"),
+    "order": (2, 1),
+    "channels": (1, 3),
+    "network": ("conv4", "mlp"),
+    "conv_stride": (1, 2),
+    "conv_padding": (1,),
+    "conv_kernal": ([3, 3],),
+    "base_optimizer__class": ("SGD",),
+    "meta_optimizer__class": ("Adam",),
+    "meta_optimizer__decay": ("none", "cosine"),
+}
+_TYPES = {"int": int, "int | None": int, "float": float, "bool": bool, "str": str, "list": list}
+
+
+def _typed(key, value, field):
+    kind = _TYPES[field.type]
+    if kind is float and type(value) is int:
+        return float(value)
+    if value is None and field.type.endswith("None"):
+        return None
+    if type(value) is not kind:
+        hint = ""
+        if kind is float and isinstance(value, str):
+            hint = " (YAML reads 1e-3 as text: write 0.001 or 1.0e-3)"
+        raise UserError(f"{key} is {value!r}: it takes {_NAMES[kind]}{hint}.")
+    return value
+
+
+_NAMES = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "a word",
+    list: "a list",
+}
+
+
+def _refuse(field, value, wanted):
+    raise UserError(f"{_PREFIX}{field.replace('__', '.')} is {value!r}: it takes {wanted}.")

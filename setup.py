@@ -1,0 +1,21 @@
+"""Install the library: pip install -e ".[cpu]"."""
+
+from setuptools import find_packages, setup
+
+TEST = ["pytest>=7,<10", "ruff>=0.6,<1"]
+
+setup(
+    name="paddle-maml",
+    version="0.1.0",
+    description="Exact second-order MAML for PaddlePaddle",
+    python_requires=">=3.9",
+    package_dir={"": "models/maml"},
+    packages=find_packages("models/maml", include=["paddle_maml", "paddle_maml.*"]),
+    install_requires=["numpy>=1.21,<3", "pyyaml>=5.4,<7", "Pillow>=9.1,<14", "tqdm>=4.60,<5"],
+    extras_require={
+        "cpu": ["paddlepaddle>=2.6.2,<3.4"],
+        "gpu": ["paddlepaddle-gpu>=2.6.2,<3.4"],
+        "test": TEST,
+        "dev": TEST,
+    },
+)
