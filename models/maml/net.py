@@ -1,0 +1,101 @@
+"""The paper's base learners (Finn et al., 2017, section 5.2 and appendix A.1)."""
+
+from __future__ import annotations
+
+from paddle import nn
+
+
+class Conv4(nn.Layer):
+    """Four blocks of 3x3 convolution, batch norm and ReLU, then a linear classifier.
+
+    The convolutions have no bias: batch norm would subtract it again.
+
+    Parameters
+    ----------
+    way : int
+        Classes to tell apart: the length of the output.
+    image_side : int
+        Height and width of the images in pixels, any number that leaves a pixel after four blocks
+        (16 or more when pooled).
+    channels : int
+        1 for grey images, 3 for colour.
+    filters : int
+        Filters per block: 64 for Omniglot, 32 for miniImageNet.
+    pool : bool
+        True: stride 1 and 2x2 max-pooling after each block, the features flattened.
+        False: stride 2, the features averaged over the image (the paper's Omniglot network).
+
+    Examples
+    --------
+    >>> import paddle
+    >>> from net import Conv4
+    >>> Conv4(way=5)(paddle.zeros([2, 1, 28, 28])).shape
+    [2, 5]
+    """
+
+    def __init__(
+        self,
+        way: int,
+        image_side: int = 28,
+        channels: int = 1,
+        filters: int = 64,
+        pool: bool = True,
+    ):
+        super().__init__()
+        if pool and image_side < 16:
+            raise ValueError(f"image_side is {image_side}: four 2x2 poolings need at least 16.")
+        self.pool = pool
+        # Channels last is the order in which the inner loop convolves fastest.
+        layout = "NCHW" if pool else "NHWC"
+        blocks = []
+        for block in range(4):
+            blocks += [
+                nn.Conv2D(
+                    filters if block else channels,
+                    filters,
+                    kernel_size=3,
+                    stride=1 if pool else 2,
+                    padding=1,
+                    bias_attr=False,
+                    data_format=layout,
+                ),
+                nn.BatchNorm2D(filters, data_format=layout),
+                nn.ReLU(),
+            ]
+            if pool:
+                blocks.append(nn.MaxPool2D(2))
+        self.blocks = nn.Sequential(*blocks)
+        self.classifier = nn.Linear(filters * (image_side // 16) ** 2 if pool else filters, way)
+
+    def forward(self, x):
+        """(images, channels, side, side) -> logits (images, way)."""
+        if self.pool:
+            return self.classifier(self.blocks(x).flatten(1))
+        return self.classifier(self.blocks(x.transpose([0, 2, 3, 1])).mean([1, 2]))
+
+
+class MLP(nn.Layer):
+    """Linear layers with ReLU between them; with batch norm, the paper's "no conv" network.
+
+    Parameters
+    ----------
+    inputs, outputs : int
+        Numbers per example going in (after flattening) and coming out.
+    hidden : sequence of int
+        Units per hidden layer: 256, 128, 64, 64 for Omniglot; 40, 40 for the sinusoid.
+    batch_norm : bool
+        Whether batch norm precedes each ReLU.
+    """
+
+    def __init__(self, inputs: int, outputs: int, hidden=(256, 128, 64, 64), batch_norm=True):
+        super().__init__()
+        layers = []
+        for wide_in, wide_out in zip((inputs, *hidden), hidden):
+            layers.append(nn.Linear(wide_in, wide_out, bias_attr=None if not batch_norm else False))
+            layers += [nn.BatchNorm1D(wide_out)] if batch_norm else []
+            layers.append(nn.ReLU())
+        self.layers = nn.Sequential(*layers, nn.Linear(hidden[-1], outputs))
+
+    def forward(self, x):
+        """(examples, ...) -> (examples, outputs)."""
+        return self.layers(x.flatten(1))

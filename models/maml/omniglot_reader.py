@@ -1,0 +1,97 @@
+"""Few-shot tasks from Omniglot, or from any folder of grey or colour images."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import paddle
+from paddle.io import IterableDataset, get_worker_info
+from paddle_maml.episodes import check_enough, draw_episode, episode_rng
+from paddle_maml.image_classes import load_image_classes
+from paddle_maml.settings import Settings
+
+
+class RecDataset(IterableDataset):
+    """Yields tasks as lists [support_x, support_y, query_x, query_y] of numpy arrays.
+
+    Images are float32 (way * images, channels, side, side), ink 1 and paper 0; labels are int64.
+    The directory that `file_list` lies in holds the classes of one split and no other; which split
+    it is, and so whether classes are rotated and how many tasks there are, follows from whether the
+    config names it as train, valid or test directory.
+
+    Task i of epoch e is drawn from (seed, split, e, i) alone. An epoch ends when an iterator is
+    exhausted: one that is opened and dropped, as PaddleRec's trainer does, changes nothing.
+
+    Parameters
+    ----------
+    file_list : list of str
+        What `os.listdir` finds in the data directory, as paths.
+    config : dict
+        The flat config; see `paddle_maml.settings.Settings` for the hyper-parameters.
+    """
+
+    def __init__(self, file_list, config):
+        super().__init__()
+        setting = Settings.from_config(config)
+        directory = os.path.dirname(file_list[0])
+        self.split = _split(directory, config)
+        training = self.split == "train"
+        self.seed = config.get("runner.seed", 12345)
+        self.epoch = 0
+        self.tasks = {
+            "train": setting.tasks_per_epoch,
+            "valid": config.get("runner.valid_tasks", 200),
+            "test": config.get("runner.infer_tasks", 600),
+        }[self.split]
+        self.batch_size = config.get(
+            "runner.train_batch_size" if training else "runner.infer_batch_size", 1
+        )
+        self.way, self.shot, self.query = setting.n_way, setting.k_spt, setting.query(training)
+        self.rotation = training and setting.rotation
+        self.classes = load_image_classes(directory, setting.imgsize, setting.channels)
+        check_enough(self.classes, directory, self.way, self.shot, self.query)
+
+    def __len__(self):
+        return self.tasks
+
+    def __iter__(self):
+        for index in self._share():
+            rng = episode_rng(self.seed, self.split, self.epoch, index)
+            task = draw_episode(self.classes, rng, self.way, self.shot, self.query, self.rotation)
+            yield [_ink(task.support_x), task.support_y, _ink(task.query_x), task.query_y]
+        if self.split == "train":
+            self.epoch += 1
+
+    def _share(self):
+        """The tasks of this process: in training by rank one in turn, by worker a batch in turn.
+
+        The DataLoader collects a batch from each worker in turn, so that the batches are the same
+        for any number of workers.
+        """
+        rank, ranks = 0, 1
+        if self.split == "train":
+            rank, ranks = paddle.distributed.get_rank(), paddle.distributed.get_world_size()
+        worker = get_worker_info()
+        number, workers = (worker.id, worker.num_workers) if worker else (0, 1)
+        for place, index in enumerate(range(rank, self.tasks, ranks)):
+            if place // self.batch_size % workers == number:
+                yield index
+
+
+def _ink(images):
+    """uint8 grey levels, paper white, to float32 with ink 1 and paper 0."""
+    return 1 - images.astype(np.float32) / 255
+
+
+def _split(directory, config):
+    """Which of the config's data directories this is."""
+    for split in ("train", "valid", "test"):
+        named = config.get(f"runner.{split}_data_dir")
+        if named and _same(os.path.join(config.get("config_abs_dir", ""), named), directory):
+            return split
+    return "test"
+
+
+def _same(a, b):
+    return os.path.realpath(a) == os.path.realpath(b)
