@@ -1,0 +1,100 @@
+"""Train a PaddleRec model directory: python tools/trainer.py -m models/maml/config.yaml"""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+
+import numpy as np
+import paddle
+from utils import checkpoint, processes
+from utils.config import load_config, parse_arguments, path_of, required
+from utils.errors import run
+from utils.evaluate import evaluate
+from utils.model import create_loader, load_model_class, set_device
+from utils.progress import Progress, logger, start_log, values
+
+
+def main():
+    arguments = parse_arguments(__doc__)
+    start_log()
+    config = load_config(arguments.config_yaml, arguments.opt)
+    for override in arguments.opt:
+        logger.info(f"-o {override}")
+    model_class = load_model_class(config)
+    count = processes.wanted(config)
+    if count > 1 and not processes.launched():
+        sys.exit(processes.launch(count))
+    set_device(config)
+    seed = config.get("runner.seed", 12345)
+    paddle.seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
+    train(model_class, config)
+
+
+def train(model_class, config) -> None:
+    """Train for `runner.epochs`; after each epoch save, validate and mark the best so far."""
+    model = model_class.create_model(config)
+    if "runner.model_init_path" in config:
+        checkpoint.load(path_of(config, config["runner.model_init_path"]), model)
+    optimizer = model_class.create_optimizer(model, config)
+    parallel = model
+    if processes.launched():
+        paddle.distributed.init_parallel_env()
+        parallel = paddle.DataParallel(model)
+    leading = paddle.distributed.get_rank() == 0
+    loader = create_loader(config, "train")
+    valid = create_loader(config, "valid") if "runner.valid_data_dir" in config else None
+    directory = path_of(config, config.get("runner.model_save_path", "model_output"))
+    best = float("-inf")
+    for epoch in range(required(config, "runner.epochs")):
+        train_epoch(model_class, parallel, optimizer, loader, epoch, config)
+        if not leading:
+            continue
+        checkpoint.save(directory, epoch, model, optimizer)
+        if valid is None:
+            continue
+        metrics, _, _ = evaluate(model_class, model, valid, f"{epoch} validation", config)
+        if metrics[0].accumulate() > best:
+            best = metrics[0].accumulate()
+            checkpoint.mark_best(directory, epoch)
+    logger.info(f"checkpoints are in {directory}")
+
+
+def train_epoch(model_class, model, optimizer, loader, epoch, config) -> None:
+    """One pass over the loader: forward, backward and a step of the optimizer per batch."""
+    began = time.time()
+    model.train()
+    metrics, names = model_class.create_metrics()
+    if hasattr(loader.dataset, "epoch"):
+        loader.dataset.epoch = epoch
+    scheduler = getattr(optimizer, "_learning_rate", None)
+    progress = Progress(epoch, config.get("runner.print_interval", 10), batches(loader))
+    tensors = None
+    for number, batch in progress.over(loader):
+        started = time.time()
+        optimizer.clear_grad()
+        loss, metrics, tensors = model_class.train_forward(model, metrics, batch, config)
+        loss.backward()
+        optimizer.step()
+        if isinstance(scheduler, paddle.optimizer.lr.LRScheduler):
+            scheduler.step()
+        progress.report(number, started, metrics, names, tensors)
+    logger.info(
+        f"epoch: {epoch} done, {values(metrics, names, tensors)}"
+        f"epoch time: {time.time() - began:.2f} s"
+    )
+
+
+def batches(loader) -> int | None:
+    """How many batches a loader gives, if its reader knows its length."""
+    length = getattr(loader.dataset, "__len__", None)
+    if length is None:
+        return None
+    return length() // (loader.batch_size * paddle.distributed.get_world_size())
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,1 @@
+"""What trainer.py and infer.py share."""

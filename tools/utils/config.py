@@ -1,0 +1,153 @@
+"""PaddleRec's command line and its YAML, read strictly."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from pathlib import Path
+
+import yaml
+
+from utils.errors import UserError
+
+SECTIONS = ("workspace", "runner", "hyper_parameters")
+
+# The keys below `runner.`, with PaddleRec's names and meaning where it has them.
+RUNNER = {
+    "train_data_dir": str,
+    "valid_data_dir": str,
+    "test_data_dir": str,
+    "train_reader_path": str,
+    "infer_reader_path": str,
+    "train_batch_size": int,
+    "infer_batch_size": int,
+    "num_workers": int,
+    "processes": (int, str),
+    "epochs": int,
+    "valid_tasks": int,
+    "infer_tasks": int,
+    "print_interval": int,
+    "model_save_path": str,
+    "model_init_path": str,
+    "infer_load_path": str,
+    "infer_start_epoch": int,
+    "infer_end_epoch": int,
+    "seed": int,
+    "use_gpu": bool,
+    "use_auc": bool,
+}
+_NAMES = {str: "text", int: "a whole number", bool: "true or false", (int, str): "a number or auto"}
+
+
+def parse_arguments(description: str, arguments: list[str] | None = None) -> argparse.Namespace:
+    """PaddleRec's command line: -m CONFIG [-o key=value ...]."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument(
+        "-m", "--config_yaml", required=True, metavar="CONFIG", help="the YAML configuration"
+    )
+    parser.add_argument(
+        "-o",
+        "--opt",
+        nargs="*",
+        action="extend",
+        default=[],
+        metavar="key=value",
+        help="set a key of the configuration, e.g. -o runner.epochs=3 hyper_parameters.n_way=20",
+    )
+    return parser.parse_args(arguments)
+
+
+def load_config(path: str, overrides: list[str]) -> dict:
+    """Read a configuration into a flat dict, {"runner.epochs": 3, ...}, and apply overrides.
+
+    Adds `config_abs_dir`, the directory that relative data and output paths start from, and
+    `model_dir`: that directory, or what `workspace` names below it.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read, or an override is not `key=value`.
+    """
+    file = Path(path)
+    config = _flat(_read(file))
+    for override in overrides:
+        key, equals, value = override.strip().partition("=")
+        if not equals:
+            raise UserError(f"-o {override}: write key=value, e.g. -o runner.epochs=3.")
+        config[key] = _value(key, value)
+    directory = file.resolve().parent
+    config["config_abs_dir"] = str(directory)
+    config["model_dir"] = str(directory / config.get("workspace", ""))
+    return config
+
+
+def check_runner(config: dict, unknown) -> None:
+    """Check the keys below `runner.`: `unknown(sentence)` is told of each one not in RUNNER.
+
+    Raises
+    ------
+    UserError
+        If a value has the wrong type.
+    """
+    for key, value in config.items():
+        if not key.startswith("runner."):
+            if key.split(".")[0] not in (*SECTIONS, "config_abs_dir", "model_dir"):
+                unknown(f"unknown key {key}: the sections are {', '.join(SECTIONS)}.")
+            continue
+        name = key[len("runner.") :]
+        if name not in RUNNER:
+            near = difflib.get_close_matches(name, RUNNER, 1)
+            hint = f"did you mean runner.{near[0]}?" if near else f"known: {', '.join(RUNNER)}."
+            unknown(f"unknown key {key}: {hint}")
+        elif not _fits(value, RUNNER[name]):
+            raise UserError(f"{key} is {value!r}: it takes {_NAMES[RUNNER[name]]}.")
+
+
+def required(config: dict, key: str):
+    """The value of a key that has no default."""
+    if key not in config:
+        raise UserError(f"{key} is missing: add it to the configuration or set it with -o.")
+    return config[key]
+
+
+def path_of(config: dict, path: str) -> Path:
+    """A path of the configuration; a relative one starts from the configuration's directory."""
+    return Path(config["config_abs_dir"], path)
+
+
+def _read(file: Path) -> dict:
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {file}: {error.strerror}; -m takes a YAML file.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        where = getattr(error, "problem_mark", None)
+        line = f", line {where.line + 1}" if where else ""
+        raise UserError(f"{file}{line} is not valid YAML: mend it.") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{file} holds no keys: a configuration has {', '.join(SECTIONS)}.")
+    return content
+
+
+def _flat(tree: dict, prefix: str = "") -> dict:
+    flat = {}
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            flat.update(_flat(value, f"{prefix}{name}."))
+        elif value is not None:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def _fits(value, kinds) -> bool:
+    # isinstance would take true for a whole number.
+    return type(value) in (kinds if isinstance(kinds, tuple) else (kinds,))
+
+
+def _value(key: str, text: str):
+    if RUNNER.get(key[len("runner.") :]) is str:
+        return text
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"-o {key}={text}: the value is not valid YAML.") from error

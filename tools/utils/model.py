@@ -1,0 +1,75 @@
+"""A model directory's parts: its model class and its readers."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+
+import paddle
+from paddle.io import DataLoader
+
+from utils import processes
+from utils.config import check_runner, path_of, required
+from utils.errors import UserError
+
+logger = logging.getLogger("paddlerec")
+
+
+def load_model_class(config: dict):
+    """Import `DygraphModel` from the model directory and let it check the configuration.
+
+    A model with a `check(config)` method has its keys checked strictly; of any other, unknown keys
+    are only warned of.
+    """
+    directory = config["model_dir"]
+    if not os.path.isfile(os.path.join(directory, "dygraph_model.py")):
+        raise UserError(
+            f"{directory} has no dygraph_model.py: put the configuration into a model directory, "
+            "or name one with the key workspace."
+        )
+    sys.path.insert(1, directory)
+    model_class = importlib.import_module("dygraph_model").DygraphModel()
+    if hasattr(model_class, "check"):
+        check_runner(config, unknown=_refuse)
+        model_class.check(config)
+    else:
+        check_runner(config, unknown=logger.warning)
+    return model_class
+
+
+def set_device(config: dict) -> None:
+    """Take the GPU if `runner.use_gpu` asks for one and there is one, else the CPU."""
+    wanted = config.get("runner.use_gpu", True)
+    found = paddle.device.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0
+    if wanted and not found:
+        logger.warning("runner.use_gpu is true but Paddle finds no GPU here: running on the CPU")
+    paddle.set_device("gpu" if wanted and found else "cpu")
+
+
+def create_loader(config: dict, split: str) -> DataLoader:
+    """The batches of a split: "train", "valid" or "test"."""
+    training = split == "train"
+    batch_size = required(config, f"runner.{'train' if training else 'infer'}_batch_size")
+    reader = config.get(f"runner.{'train' if training else 'infer'}_reader_path", "reader")
+    directory = path_of(config, required(config, f"runner.{split}_data_dir"))
+    if not directory.is_dir():
+        raise UserError(
+            f"runner.{split}_data_dir: there is no directory {directory}: correct the path, or "
+            "make the data (real Omniglot: python datasets/omniglot/prepare.py)."
+        )
+    files = [os.path.join(directory, name) for name in os.listdir(directory)]
+    if not files:
+        raise UserError(f"runner.{split}_data_dir: {directory} is empty: put the data there.")
+    dataset = importlib.import_module(reader).RecDataset(files, config)
+    return DataLoader(
+        dataset,
+        batch_size=processes.share(batch_size) if training else batch_size,
+        drop_last=training,
+        num_workers=config.get("runner.num_workers", 0),
+    )
+
+
+def _refuse(sentence):
+    raise UserError(sentence)

@@ -1,0 +1,46 @@
+"""Training on several CPU cores: one process per core, tasks shared out, gradients averaged."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+
+import paddle.distributed
+
+from utils.errors import UserError
+
+
+def wanted(config: dict) -> int:
+    """How many processes `runner.processes` asks for: a number, or auto for one per core."""
+    value = config.get("runner.processes", 1)
+    if value == "auto":
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if type(value) is not int or value < 1:
+        raise UserError(f"runner.processes is {value!r}: it takes auto or a number from 1.")
+    return value
+
+
+def launched() -> bool:
+    """Whether this is one of the processes that `paddle.distributed.launch` has started."""
+    return int(os.environ.get("PADDLE_TRAINERS_NUM", 1)) > 1
+
+
+def launch(processes: int) -> int:
+    """Run this command again in several processes; returns the exit code."""
+    with tempfile.TemporaryDirectory() as logs:
+        setting = ["--nproc_per_node", str(processes), "--backend", "gloo", "--log_dir", logs]
+        command = [sys.executable, "-m", "paddle.distributed.launch", *setting, *sys.argv]
+        return subprocess.call(command)
+
+
+def share(batch_size: int) -> int:
+    """The part of a batch that falls to each process."""
+    processes = paddle.distributed.get_world_size()
+    if batch_size % processes:
+        raise UserError(
+            f"runner.train_batch_size = {batch_size} cannot be shared out to {processes} "
+            "processes: choose a multiple, or set runner.processes."
+        )
+    return batch_size // processes

@@ -1,0 +1,68 @@
+"""Log lines in PaddleRec's format, or a bar on a terminal."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+
+from tqdm import tqdm
+
+logger = logging.getLogger("paddlerec")
+
+
+def start_log() -> None:
+    """Log to standard output."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("%(asctime)s - %(levelname)s - %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
+def values(metrics, names, tensors) -> str:
+    """`acc: 0.981000, loss:0.06` as PaddleRec prints them."""
+    text = "".join(f"{n}: {m.accumulate():.6f}, " for n, m in zip(names, metrics))
+    return text + "".join(f"{n}:{str(t.numpy()).strip('[]')}, " for n, t in (tensors or {}).items())
+
+
+class Progress:
+    """Reports the batches of one epoch: a bar on a terminal, a line per `interval` otherwise."""
+
+    def __init__(self, epoch, interval: int, batches: int | None):
+        self.epoch, self.interval, self.batches = epoch, interval, batches
+        self.waited = self.ran = 0.0
+        self.samples = 0
+
+    def over(self, loader):
+        """Yield (batch number, batch), timing the reader and what is done with the batch."""
+        with tqdm(total=self.batches, desc=f"epoch {self.epoch}", disable=None, leave=False) as bar:
+            self.bar = bar
+            asked = time.time()
+            for number, batch in enumerate(loader):
+                got = time.time()
+                self.waited += got - asked
+                self.samples += len(batch[0])
+                yield number, batch
+                asked = time.time()
+                bar.update()
+
+    def report(self, number: int, started: float, metrics, names, tensors) -> None:
+        """Tell of batch `number`, whose work began at `started`."""
+        self.ran += time.time() - started
+        if number % self.interval:
+            return
+        described = values(metrics, names, tensors)
+        if not self.bar.disable:
+            self.bar.set_postfix_str(described.rstrip(", "))
+            return
+        total = self.waited + self.ran
+        logger.info(
+            f"epoch: {self.epoch}, batch_id: {number}, {described}"
+            f"avg_reader_cost: {self.waited / self.interval:.5f} sec, "
+            f"avg_batch_cost: {total / self.interval:.5f} sec, "
+            f"avg_samples: {self.samples / self.interval:.5f}, "
+            f"ips: {self.samples / (total + 0.0001):.5f} ins/s"
+        )
+        self.waited = self.ran = 0.0
+        self.samples = 0
