@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import paddle
 from paddle.autograd import PyLayer
 
@@ -13,44 +15,53 @@ def batch_norm(x, weight, bias, epsilon, channels_first):
     does in a millisecond.
     """
     if x.ndim > 2 and channels_first:
-        images, channels = x.shape[:2]
-        y = _Normalise.apply(x.reshape([images * channels, -1]), _ByRow(images), epsilon)
-        column = lambda p: paddle.tile(p, [images]).unsqueeze(-1)  # noqa: E731
+        channel, matrix = _ByRow(x.shape[0]), x.reshape([x.shape[0] * x.shape[1], -1])
     else:
-        y = _Normalise.apply(x.reshape([-1, x.shape[-1]]), _ByColumn(), epsilon)
-        column = lambda p: p  # noqa: E731
+        channel, matrix = _ByColumn(), x.reshape([-1, x.shape[-1]])
+    y = _Normalise.apply(matrix, channel, epsilon)
     if weight is not None:
-        y = y * column(weight)
+        y = y * channel.spread(weight)
     if bias is not None:
-        y = y + column(bias)
+        y = y + channel.spread(bias)
     return y.reshape(x.shape)
 
 
 class _ByColumn:
-    """Means of a (positions, channels) matrix, channels last.
+    """The channels of a (positions, channels) matrix: channels last.
 
-    A product with a row of ones: Paddle's reductions over leading axes run at a tenth of its speed.
+    Means are products with a row of ones, since Paddle's reductions over leading axes run at a
+    tenth of the speed.
     """
 
     def mean(self, x):
-        positions = x.shape[0]
-        return paddle.matmul(paddle.full([1, positions], 1 / positions, x.dtype), x)
+        return paddle.matmul(_weights((1, x.shape[0]), x.shape[0], x.dtype, str(x.place)), x)
+
+    def spread(self, per_channel):
+        return per_channel
 
 
 class _ByRow:
-    """Means of a (images * channels, positions) matrix, channels first, one per row.
+    """The channels of an (images * channels, positions) matrix: channels first.
 
-    (rows, 1) operands, since Paddle broadcasts (1, C, 1, 1) ones many times more slowly.
+    Works with (rows, 1) operands, since Paddle broadcasts (1, C, 1, 1) ones many times more slowly.
     """
 
     def __init__(self, images):
         self.images = images
 
     def mean(self, x):
-        rows, positions = x.shape
-        ones = paddle.full([positions, 1], 1 / (self.images * positions), x.dtype)
-        per_image = paddle.matmul(x, ones).reshape([self.images, -1])
-        return paddle.tile(per_image.sum(0), [self.images]).unsqueeze(-1)
+        positions = x.shape[1]
+        weights = _weights((positions, 1), self.images * positions, x.dtype, str(x.place))
+        return self.spread(paddle.matmul(x, weights).reshape([self.images, -1]).sum(0))
+
+    def spread(self, per_channel):
+        return paddle.tile(per_channel, [self.images]).unsqueeze(-1)
+
+
+@lru_cache(maxsize=256)
+def _weights(shape, count, dtype, place):
+    """A constant matrix of 1 / count, made once: there are a dozen means to a normalisation."""
+    return paddle.full(shape, 1 / count, dtype)
 
 
 class _Normalise(PyLayer):
@@ -71,6 +82,8 @@ class _Normalise(PyLayer):
 
     @staticmethod
     def backward(ctx, g):
+        if not paddle.is_grad_enabled():
+            return _projected(g, ctx.point)
         (x,) = ctx.saved_tensor()
         # A PyLayer may have one differentiable input only: Paddle fails where it prunes a second.
         return _NormaliseGradient.apply(paddle.stack([x, g]), ctx.point)
@@ -91,8 +104,7 @@ class _NormaliseGradient(PyLayer):
         g = x_and_g[1]
         ctx.save_for_backward(g)
         ctx.point = point
-        x_hat, r, m = point.normal, point.inverse_std, point.channel.mean
-        return (g - m(g) - x_hat * m(g * x_hat)) * r
+        return _projected(g, point)
 
     @staticmethod
     def backward(ctx, u):
@@ -105,6 +117,12 @@ class _NormaliseGradient(PyLayer):
         in_g = (u - x_hat * b) * r
         in_x = (g * b + u * a + x_hat * (q - 2 * a * b)) * (-r * r)
         return paddle.stack([in_x, in_g])
+
+
+def _projected(g, point):
+    """r (g - m(g) - x_hat m(g x_hat))."""
+    x_hat, m = point.normal, point.channel.mean
+    return (g - m(g) - x_hat * m(g * x_hat)) * point.inverse_std
 
 
 class _Point:
