@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import paddle
@@ -20,18 +20,33 @@ def main():
     arguments = parse_arguments(__doc__)
     start_log()
     config = load_config(arguments.config_yaml, arguments.opt)
-    for override in arguments.opt:
-        logger.info(f"-o {override}")
     model_class = load_model_class(config)
-    count = processes.wanted(config)
-    if count > 1 and not processes.launched():
-        sys.exit(processes.launch(count))
     set_device(config)
+    if not processes.launched():
+        for override in arguments.opt:
+            logger.info(f"-o {override}")
+        count = processes.wanted(config)
+        if count > 1:
+            check(config, count)
+            processes.launch(count, save_path(config) / "log")
     seed = config.get("runner.seed", 12345)
     paddle.seed(seed)
     np.random.seed(seed % 2**32)
     random.seed(seed)
     train(model_class, config)
+
+
+def check(config, count) -> None:
+    """Find a user's mistakes while there is one process to tell of them."""
+    required(config, "runner.epochs")
+    processes.share(required(config, "runner.train_batch_size"), count)
+    for split in ("train", "valid"):
+        if f"runner.{split}_data_dir" in config:
+            create_loader(config, split)
+
+
+def save_path(config) -> Path:
+    return path_of(config, config.get("runner.model_save_path", "model_output"))
 
 
 def train(model_class, config) -> None:
@@ -47,7 +62,7 @@ def train(model_class, config) -> None:
     leading = paddle.distributed.get_rank() == 0
     loader = create_loader(config, "train")
     valid = create_loader(config, "valid") if "runner.valid_data_dir" in config else None
-    directory = path_of(config, config.get("runner.model_save_path", "model_output"))
+    directory = save_path(config)
     best = float("-inf")
     for epoch in range(required(config, "runner.epochs")):
         train_epoch(model_class, parallel, optimizer, loader, epoch, config)

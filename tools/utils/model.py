@@ -8,6 +8,7 @@ import os
 import sys
 
 import paddle
+from paddle.distributed import get_world_size as world_size
 from paddle.io import DataLoader
 
 from utils import processes
@@ -65,7 +66,7 @@ def create_loader(config: dict, split: str) -> DataLoader:
     dataset = importlib.import_module(reader).RecDataset(files, config)
     return DataLoader(
         dataset,
-        batch_size=processes.share(batch_size) if training else batch_size,
+        batch_size=processes.share(batch_size, world_size()) if training else batch_size,
         drop_last=training,
         num_workers=config.get("runner.num_workers", 0),
     )

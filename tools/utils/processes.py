@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-import tempfile
-
-import paddle.distributed
+from pathlib import Path
 
 from utils.errors import UserError
 
@@ -27,17 +24,16 @@ def launched() -> bool:
     return int(os.environ.get("PADDLE_TRAINERS_NUM", 1)) > 1
 
 
-def launch(processes: int) -> int:
-    """Run this command again in several processes; returns the exit code."""
-    with tempfile.TemporaryDirectory() as logs:
-        setting = ["--nproc_per_node", str(processes), "--backend", "gloo", "--log_dir", logs]
-        command = [sys.executable, "-m", "paddle.distributed.launch", *setting, *sys.argv]
-        return subprocess.call(command)
+def launch(processes: int, logs: Path) -> None:
+    """Become `processes` processes that run this command again; a signal reaches all of them."""
+    setting = ["--nproc_per_node", str(processes), "--backend", "gloo", "--log_dir", str(logs)]
+    command = [sys.executable, "-m", "paddle.distributed.launch", *setting, *sys.argv]
+    sys.stdout.flush()
+    os.execv(sys.executable, command)
 
 
-def share(batch_size: int) -> int:
-    """The part of a batch that falls to each process."""
-    processes = paddle.distributed.get_world_size()
+def share(batch_size: int, processes: int) -> int:
+    """The part of a batch that falls to each of `processes`."""
     if batch_size % processes:
         raise UserError(
             f"runner.train_batch_size = {batch_size} cannot be shared out to {processes} "
