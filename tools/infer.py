@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import zlib  # noqa: F401  before paddle 2.6, whose own zlib would break Pillow's PNG decoder
 from pathlib import Path
 
 import paddle
 from utils import checkpoint
 from utils.config import load_config, parse_arguments, path_of, required
-from utils.errors import run
+from utils.errors import UserError, run
 from utils.evaluate import evaluate
 from utils.model import create_loader, load_model_class, set_device
 from utils.progress import logger, start_log
@@ -39,9 +40,10 @@ def checkpoints(directory: Path, config: dict) -> list[Path]:
     first, end = config.get("runner.infer_start_epoch"), config.get("runner.infer_end_epoch")
     if first is None and end is None:
         return [checkpoint.best_or_last(directory)]
-    return [
-        directory / str(e) for e in range(first or 0, required(config, "runner.infer_end_epoch"))
-    ]
+    first, end = first or 0, required(config, "runner.infer_end_epoch")
+    if end <= first:
+        raise UserError("runner.infer_end_epoch has to lie above runner.infer_start_epoch.")
+    return [directory / str(epoch) for epoch in range(first, end)]
 
 
 def report(summary: dict, path: Path, directory: Path, config: dict) -> None:

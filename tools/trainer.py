@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 import time
+import zlib  # noqa: F401  before paddle 2.6, whose own zlib would break Pillow's PNG decoder
 from pathlib import Path
 
 import numpy as np
 import paddle
 from utils import checkpoint, processes
 from utils.config import load_config, parse_arguments, path_of, required
-from utils.errors import run
+from utils.errors import UserError, run
 from utils.evaluate import evaluate
 from utils.model import create_loader, load_model_class, set_device
 from utils.progress import Progress, logger, start_log, values
@@ -26,8 +27,8 @@ def main():
         for override in arguments.opt:
             logger.info(f"-o {override}")
         count = processes.wanted(config)
+        check(config, count)
         if count > 1:
-            check(config, count)
             processes.launch(count, save_path(config) / "log")
     seed = config.get("runner.seed", 12345)
     paddle.seed(seed)
@@ -43,6 +44,13 @@ def check(config, count) -> None:
     for split in ("train", "valid"):
         if f"runner.{split}_data_dir" in config:
             create_loader(config, split)
+    try:
+        save_path(config).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"runner.model_save_path: cannot write to {save_path(config)} ({error.strerror}): "
+            "name another directory."
+        ) from error
 
 
 def save_path(config) -> Path:
@@ -57,7 +65,7 @@ def train(model_class, config) -> None:
     optimizer = model_class.create_optimizer(model, config)
     parallel = model
     if processes.launched():
-        paddle.distributed.init_parallel_env()
+        processes.join()
         parallel = paddle.DataParallel(model)
     leading = paddle.distributed.get_rank() == 0
     loader = create_loader(config, "train")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import paddle
 from net import MLP, Conv4
 from paddle_maml import MAML
+from paddle_maml.errors import UserError
 from paddle_maml.metrics import meta_test_metrics
 from paddle_maml.settings import Settings
 
@@ -19,7 +20,12 @@ class DygraphModel:
 
     def check(self, config):
         """Refuse a hyper-parameter that does not exist or cannot have its value."""
-        Settings.from_config(config)
+        tasks = Settings.from_config(config).tasks_per_epoch
+        if tasks < config.get("runner.train_batch_size", 1):
+            raise UserError(
+                f"hyper_parameters.tasks_per_epoch = {tasks} is less than one batch of "
+                f"runner.train_batch_size = {config['runner.train_batch_size']} tasks: raise it."
+            )
 
     def create_model(self, config):
         """Line 1: initialise theta."""

@@ -21,7 +21,8 @@ class RecDataset(IterableDataset):
     config names it as train, valid or test directory.
 
     Task i of epoch e is drawn from (seed, split, e, i) alone. An epoch ends when an iterator is
-    exhausted: one that is opened and dropped, as PaddleRec's trainer does, changes nothing.
+    exhausted: one that is opened and dropped, as PaddleRec's trainer does, changes nothing, unless
+    the epoch is so short (a handful of batches) that the DataLoader's prefetching exhausts it.
 
     Parameters
     ----------

@@ -45,6 +45,7 @@ def load(checkpoint: Path, model) -> None:
         raise UserError(f"there is no checkpoint {file}: train first, or correct the path.")
     try:
         state = paddle.load(str(file))
+        state = dict(state)
     except Exception as error:
         raise UserError(f"{file} cannot be read ({error}): it is damaged, train again.") from error
     wanted = {name: list(p.shape) for name, p in model.state_dict().items()}
@@ -53,7 +54,8 @@ def load(checkpoint: Path, model) -> None:
         if wanted.get(name) != given.get(name):
             raise UserError(
                 f"{file} belongs to another network: {name} is {given.get(name, 'missing')} there "
-                f"and {wanted.get(name, 'missing')} here; use the configuration of its training."
+                f"and {wanted.get(name, 'missing')} here; use the configuration of its "
+                "training (n_way, network, bn_channel, conv_stride, imgsize, channels)."
             )
     model.set_state_dict(state)
 

@@ -36,6 +36,15 @@ RUNNER = {
     "use_gpu": bool,
     "use_auc": bool,
 }
+AT_LEAST_ONE = (
+    "train_batch_size",
+    "infer_batch_size",
+    "epochs",
+    "valid_tasks",
+    "infer_tasks",
+    "print_interval",
+)
+AT_LEAST_ZERO = ("num_workers", "seed", "infer_start_epoch", "infer_end_epoch")
 _NAMES = {str: "text", int: "a whole number", bool: "true or false", (int, str): "a number or auto"}
 
 
@@ -74,7 +83,11 @@ def load_config(path: str, overrides: list[str]) -> dict:
         key, equals, value = override.strip().partition("=")
         if not equals:
             raise UserError(f"-o {override}: write key=value, e.g. -o runner.epochs=3.")
+        if key in SECTIONS[1:]:
+            raise UserError(f"-o {override}: {key} is a section; name a key in it, {key}.NAME=...")
         config[key] = _value(key, value)
+    if not isinstance(config.get("workspace", ""), str):
+        raise UserError(f"workspace is {config['workspace']!r}: it takes a directory's name.")
     directory = file.resolve().parent
     config["config_abs_dir"] = str(directory)
     config["model_dir"] = str(directory / config.get("workspace", ""))
@@ -87,7 +100,7 @@ def check_runner(config: dict, unknown) -> None:
     Raises
     ------
     UserError
-        If a value has the wrong type.
+        If a value has the wrong type or is out of range.
     """
     for key, value in config.items():
         if not key.startswith("runner."):
@@ -101,6 +114,8 @@ def check_runner(config: dict, unknown) -> None:
             unknown(f"unknown key {key}: {hint}")
         elif not _fits(value, RUNNER[name]):
             raise UserError(f"{key} is {value!r}: it takes {_NAMES[RUNNER[name]]}.")
+        elif name in AT_LEAST_ONE and value < 1 or name in AT_LEAST_ZERO and value < 0:
+            raise UserError(f"{key} is {value}: it takes {int(name in AT_LEAST_ONE)} or more.")
 
 
 def required(config: dict, key: str):
@@ -120,7 +135,7 @@ def _read(file: Path) -> dict:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"cannot read {file}: {error.strerror}; -m takes a YAML file.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         where = getattr(error, "problem_mark", None)
         line = f", line {where.line + 1}" if where else ""
         raise UserError(f"{file}{line} is not valid YAML: mend it.") from error
@@ -149,5 +164,5 @@ def _value(key: str, text: str):
         return text
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"-o {key}={text}: the value is not valid YAML.") from error

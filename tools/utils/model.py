@@ -63,7 +63,16 @@ def create_loader(config: dict, split: str) -> DataLoader:
     files = [os.path.join(directory, name) for name in os.listdir(directory)]
     if not files:
         raise UserError(f"runner.{split}_data_dir: {directory} is empty: put the data there.")
-    dataset = importlib.import_module(reader).RecDataset(files, config)
+    try:
+        reader_class = importlib.import_module(reader).RecDataset
+    except ModuleNotFoundError as error:
+        if error.name != reader:
+            raise
+        raise UserError(
+            f"there is no reader {reader}.py in {config['model_dir']}: correct the "
+            "runner.*_reader_path."
+        ) from error
+    dataset = reader_class(files, config)
     return DataLoader(
         dataset,
         batch_size=processes.share(batch_size, world_size()) if training else batch_size,

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import sys
 from pathlib import Path
 
+import paddle.distributed
+
 from utils.errors import UserError
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def wanted(config: dict) -> int:
@@ -25,11 +31,18 @@ def launched() -> bool:
 
 
 def launch(processes: int, logs: Path) -> None:
-    """Become `processes` processes that run this command again; a signal reaches all of them."""
+    """Become `processes` processes that run this command again."""
     setting = ["--nproc_per_node", str(processes), "--backend", "gloo", "--log_dir", str(logs)]
     command = [sys.executable, "-m", "paddle.distributed.launch", *setting, *sys.argv]
     sys.stdout.flush()
     os.execv(sys.executable, command)
+
+
+def join() -> None:
+    """Meet the other processes; from here on this one ends when its launcher does."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    paddle.distributed.init_parallel_env()
 
 
 def share(batch_size: int, processes: int) -> int:

@@ -23,6 +23,7 @@ def parameters_as(net: paddle.nn.Layer, values: list[paddle.Tensor]):
     Nothing is copied and autograd sees `values` themselves. The net has its own parameters back
     when the block ends, however it ends.
     """
+    # Paddle has no public way to call a layer with other parameters than its own.
     value_of = {id(p): v for p, v in zip(trainable(net), values)}
     slots = [
         (layer._parameters, name, p)

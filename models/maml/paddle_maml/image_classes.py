@@ -226,7 +226,10 @@ def read_image(file: Path, side: int, channels: int) -> np.ndarray:
         with Image.open(file) as image:
             return to_uint8(image, side, channels)
     except UNREADABLE as error:
-        raise UserError(f"cannot read the image {file} ({error}): replace or remove it") from error
+        advice = "replace or remove it"
+        if "codec configuration" in str(error):  # paddle 2.6 exports a zlib that Pillow refuses
+            advice = "import PIL before paddle, or use data in the packed form"
+        raise UserError(f"cannot read the image {file} ({error}): {advice}") from error
 
 
 def load_packed(directory: Path) -> ImageClasses:

@@ -103,7 +103,7 @@ class MAML(paddle.nn.Layer):
         -----
         Each task's gradient is computed here and its graph freed at once, so memory does not grow
         with the number of tasks. The loss returned is linear in the parameters around where they
-        stand, with that gradient.
+        stand, with that gradient; no gradient flows into the inputs.
         """
         tasks = _count_tasks(support_x, support_y, query_x, query_y)
         theta = trainable(self.net)

@@ -97,6 +97,8 @@ class Settings:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 _refuse(name, getattr(self, name), " or ".join(map(str, choices)))
+        if self.network == "conv4" and self.conv_stride == 1 and self.imgsize < 16:
+            _refuse("imgsize", self.imgsize, "16 or more where conv4 pools (conv_stride: 1)")
         if self.n_way < 2:
             _refuse("n_way", self.n_way, "2 or more")
         if self.algorithm == "fomaml" and self.order == 2:

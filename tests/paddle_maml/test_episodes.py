@@ -1,0 +1,61 @@
+"""Episodes, on images that tell their class, their number and which way up they are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from paddle_maml.episodes import check_enough, draw_episode, episode_rng
+from paddle_maml.errors import UserError
+from paddle_maml.image_classes import ImageClasses
+
+
+@pytest.fixture
+def classes():
+    """Five classes of six images; the top left pixel is 1 + class, its neighbour 100 + image."""
+    images = np.zeros((30, 1, 4, 4), np.uint8)
+    images[:, 0, 0, 0] = 1 + np.repeat(range(5), 6)
+    images[:, 0, 1, 1] = 100 + np.tile(range(6), 5)
+    return ImageClasses(tuple("abcde"), images, np.arange(0, 31, 6))
+
+
+def test_a_class_is_turned_as_a_whole_and_never_meets_its_own_rotation(classes):
+    turns = set()
+    for index in range(50):
+        task = draw_episode(classes, episode_rng(0, "train", 0, index), 5, 2, 4, rotation=True)
+        images = np.concatenate([task.support_x, task.query_x])[:, 0]
+        labels = np.concatenate([task.support_y, task.query_y])
+        drawn = []
+        for label in range(5):
+            corners = images[labels == label][:, ::3, ::3].reshape(-1, 4)
+            assert len(np.unique(corners, axis=0)) == 1
+            turns.add(int(corners[0].argmax()))
+            drawn.append(corners[0].max() - 1)
+        assert sorted(drawn) == [0, 1, 2, 3, 4]
+    assert turns == {0, 1, 2, 3}
+
+
+def test_without_rotation_images_are_as_stored(classes):
+    task = draw_episode(classes, episode_rng(0, "train", 0, 0), 5, 2, 4)
+    drawn = np.concatenate([task.support_x, task.query_x])
+    assert drawn.dtype == np.uint8
+    assert sorted(a.tobytes() for a in drawn) == sorted(a.tobytes() for a in classes.images)
+
+
+def test_each_part_of_the_key_changes_the_random_numbers():
+    keys = [(0, "train", 0, 0), (1, "train", 0, 0), (0, "valid", 0, 0), (0, "test", 0, 0)]
+    keys += [(0, "train", 1, 0), (0, "train", 0, 1)]
+    draws = [tuple(episode_rng(*key).integers(2**32, size=2)) for key in keys]
+    assert len(set(draws)) == len(keys)
+    assert draws == [tuple(episode_rng(*key).integers(2**32, size=2)) for key in keys]
+
+
+def test_exactly_enough_is_enough(classes):
+    check_enough(classes, "here", way=5, shot=2, query=4)
+
+
+def test_the_class_that_is_too_small_is_named(classes):
+    short = ImageClasses(classes.names, classes.images[:29], np.array([0, 6, 12, 18, 24, 29]))
+    with pytest.raises(UserError, match=r"class e in here has 5 images, fewer than .* = 2 \+ 4"):
+        check_enough(short, "here", way=5, shot=2, query=4)
+    with pytest.raises(UserError, match="here has 5 classes, fewer than .*n_way = 6"):
+        check_enough(short, "here", way=6, shot=1, query=1)

@@ -1,0 +1,94 @@
+"""The hyper-parameters: what is accepted, what is refused and with which sentence."""
+
+from __future__ import annotations
+
+import pytest
+from dygraph_model import DygraphModel
+from paddle import nn
+from paddle_maml.errors import UserError
+from paddle_maml.settings import Settings
+
+PADDLEREC = {
+    "meta_optimizer.class": "Adam",
+    "meta_optimizer.learning_rate": 0.001,
+    "meta_optimizer.strategy": "async",
+    "base_optimizer.class": "SGD",
+    "base_optimizer.learning_rate": 0.1,
+    "base_optimizer.strategy": "async",
+    "update_step": 5,
+    "update_step_test": 5,
+    "n_way": 5,
+    "k_spt": 1,
+    "k_query": 15,
+    "imgsize": 28,
+    "conv_stride": 1,
+    "conv_padding": 1,
+    "conv_kernal": [3, 3],
+    "bn_channel": 64,
+}
+
+
+def settings(**values) -> Settings:
+    return Settings.from_config({f"hyper_parameters.{k}": v for k, v in values.items()})
+
+
+def test_paddlerec_maml_keys_are_in_force():
+    config = {f"hyper_parameters.{name}": value for name, value in PADDLEREC.items()}
+    found = Settings.from_config(config)
+    for name, value in PADDLEREC.items():
+        assert getattr(found, name.replace(".", "__")) == value
+    maml = DygraphModel().create_model(config)
+    optimizer = DygraphModel().create_optimizer(maml, config)
+    assert (maml.inner_lr, maml.inner_steps, maml.order) == (0.1, 5, 2)
+    assert optimizer.get_lr() == 0.001
+    layers = maml.net.sublayers()
+    assert sum(isinstance(layer, nn.MaxPool2D) for layer in layers) == 4
+    convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2D)]
+    assert [c.weight.shape[0] for c in convolutions] == [64] * 4
+    assert maml.net.classifier.weight.shape == [64, 5]
+
+
+def test_other_sections_are_ignored():
+    assert Settings.from_config({"runner.nonsense": 1}) == Settings()
+
+
+def test_whole_numbers_may_stand_for_reals():
+    assert settings(**{"base_optimizer.learning_rate": 2}).base_optimizer__learning_rate == 2.0
+
+
+def test_queries_of_evaluation_follow_training_unless_given():
+    assert settings(k_query=7).query(training=False) == 7
+    assert settings(k_query=7, k_query_test=9).query(training=False) == 9
+    assert settings(k_query=7, k_query_test=9).query(training=True) == 7
+
+
+def test_fomaml_is_first_order():
+    assert settings(algorithm="fomaml").order == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("n_ways", 5, "unknown key .*n_ways: did you mean hyper_parameters.n_way?"),
+        ("base_optimizer.lr", 1.0, "unknown key hyper_parameters.base_optimizer.lr: "),
+        ("xyzzy", 5, "unknown key .*xyzzy: known: n_way, "),
+        ("n_way", "five", "n_way is 'five': it takes a whole number"),
+        ("n_way", 5.0, "it takes a whole number"),
+        ("n_way", True, "it takes a whole number"),
+        ("rotation", 1, "it takes true or false"),
+        ("conv_kernal", 3, "it takes a list"),
+        ("base_optimizer.learning_rate", "1e-3", "write 0.001 or 1.0e-3"),
+        ("base_optimizer.learning_rate", 0, "it takes a number above 0"),
+        ("base_optimizer.learning_rate", float("nan"), "it takes a number above 0"),
+        ("n_way", 1, "it takes 2 or more"),
+        ("k_spt", 0, "it takes 1 or more"),
+        ("k_query_test", 0, "it takes 1 or more"),
+        ("update_step", -1, "it takes 0 or more"),
+        ("order", 3, "it takes 2 or 1"),
+        ("conv_kernal", [5, 5], r"it takes \[3, 3\]"),
+        ("meta_optimizer.class", "Sgd", "meta_optimizer.class is 'Sgd': it takes Adam"),
+    ],
+)
+def test_refused(key, value, sentence):
+    with pytest.raises(UserError, match=sentence):
+        settings(**{key: value})

@@ -1,0 +1,69 @@
+"""The tools, run as users run them: as processes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "models/maml/config.yaml"
+TINY = [
+    "runner.epochs=2",
+    "runner.print_interval=1",
+    "runner.valid_tasks=8",
+    "runner.infer_tasks=20",
+    "hyper_parameters.tasks_per_epoch=16",
+    "hyper_parameters.bn_channel=8",
+]
+
+
+def run_tool(
+    name: str, output: Path, *overrides: str, config=CONFIG
+) -> subprocess.CompletedProcess:
+    """Run tools/{name}.py on a tiny setting, its checkpoints in `output`."""
+    where = [f"runner.model_save_path={output}", f"runner.infer_load_path={output}"]
+    command = [sys.executable, str(ROOT / "tools" / f"{name}.py"), "-m", str(config)]
+    return subprocess.run(
+        [*command, "-o", *TINY, *where, *overrides], capture_output=True, text=True, timeout=300
+    )
+
+
+@pytest.fixture(scope="session")
+def tool():
+    """tool(name, output, *overrides): run a tool that is to succeed; returns what it printed."""
+
+    def run(*arguments, **options) -> str:
+        done = run_tool(*arguments, **options)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture
+def refusal(tmp_path):
+    """refusal(name, *overrides): run a tool that is to refuse; returns its one sentence."""
+
+    def run(name, *overrides, output=tmp_path / "output", **options) -> str:
+        before = sorted(output.rglob("*"))
+        done = run_tool(name, output, *overrides, **options)
+        assert "Traceback" not in done.stderr
+        # What precedes the sentence are Paddle's own warnings.
+        own = [line for line in done.stderr.splitlines() if line.startswith(f"{name}.py: ")]
+        assert own == done.stderr.splitlines()[-1:]
+        assert done.returncode == 2
+        assert sorted(output.rglob("*")) == before
+        return own[0]
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def trained(tool, tmp_path_factory):
+    """The output directory of a tiny training."""
+    output = tmp_path_factory.mktemp("trained") / "output"
+    (output.parent / "log").write_text(tool("trainer", output))
+    return output

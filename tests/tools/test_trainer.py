@@ -1,0 +1,96 @@
+"""tools/trainer.py on a tiny setting: files, log lines, reproducibility, refusals."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import paddle
+import pytest
+
+NUMBER = r"-?\d+\.\d+"
+BATCH = re.compile(
+    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - INFO - "
+    rf"epoch: (\d+), batch_id: (\d+), acc: {NUMBER}, ci95: {NUMBER}, tasks: {NUMBER}, "
+    rf"loss:{NUMBER}, avg_reader_cost: {NUMBER} sec, avg_batch_cost: {NUMBER} sec, "
+    rf"avg_samples: {NUMBER}, ips: {NUMBER} ins/s"
+)
+
+
+def parameters(output, epoch=1) -> bytes:
+    return (output / str(epoch) / "rec.pdparams").read_bytes()
+
+
+def test_each_epoch_is_saved_and_one_is_best(trained):
+    files = {str(path.relative_to(trained)) for path in trained.rglob("*") if path.is_file()}
+    saved = {f"{epoch}/rec.{kind}" for epoch in (0, 1) for kind in ("pdparams", "pdopt")}
+    assert files - {"meta_test.json"} >= saved
+    assert {path.name for path in trained.iterdir()} - {"meta_test.json"} == {"0", "1", "best"}
+    assert (trained / "best").is_symlink()
+    assert (trained / "best").resolve() in {trained / "0", trained / "1"}
+    assert parameters(trained, 0) != parameters(trained, 1)
+
+
+def test_log_lines_are_those_of_paddlerec(trained):
+    log = (trained.parent / "log").read_text()
+    batches = [match.groups() for match in map(BATCH.fullmatch, log.splitlines()) if match]
+    assert batches == [("0", "0"), ("0", "1"), ("1", "0"), ("1", "1")]
+    done = re.findall(rf"epoch: (\w+(?: validation)?) done, acc: {NUMBER}, .*epoch time: ", log)
+    assert done == ["0", "0 validation", "1", "1 validation"]
+
+
+def test_best_is_the_epoch_of_the_highest_validation_accuracy(trained):
+    log = (trained.parent / "log").read_text()
+    accuracies = [float(a) for a in re.findall(rf"validation done, acc: ({NUMBER})", log)]
+    assert (trained / "best").resolve().name == str(int(np.argmax(accuracies)))
+
+
+def test_one_seed_gives_the_same_parameters_and_another_does_not(tool, trained, tmp_path):
+    tool("trainer", tmp_path / "again")
+    assert parameters(tmp_path / "again") == parameters(trained)
+    tool("trainer", tmp_path / "other", "runner.seed=7")
+    assert parameters(tmp_path / "other") != parameters(trained)
+
+
+def test_reader_processes_do_not_change_the_parameters(tool, trained, tmp_path):
+    tool("trainer", tmp_path, "runner.num_workers=2")
+    assert parameters(tmp_path) == parameters(trained)
+
+
+def test_two_processes_train_to_the_parameters_of_one(tool, trained, tmp_path):
+    tool("trainer", tmp_path, "runner.processes=2")
+    one = paddle.load(str(trained / "1/rec.pdparams"))
+    two = paddle.load(str(tmp_path / "1/rec.pdparams"))
+    assert one.keys() == two.keys()
+    for name in one:
+        if not isinstance(one[name], dict):
+            np.testing.assert_allclose(two[name].numpy(), one[name].numpy(), rtol=0, atol=1e-6)
+
+
+def test_training_goes_on_from_given_parameters(tool, trained, tmp_path):
+    tool("trainer", tmp_path, f"runner.model_init_path={trained / '1'}", "runner.epochs=1")
+    assert parameters(tmp_path, 0) not in (parameters(trained, 0), parameters(trained, 1))
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("runner.train_data_dir=nowhere", "python datasets/omniglot/prepare.py"),
+        ("hyper_parameters.n_way=81", "has 80 classes, fewer than hyper_parameters.n_way = 81"),
+        ("hyper_parameters.k_query=20", "has 20 images, fewer than k_spt + k_query = 1 + 20"),
+        ("runner.model_init_path=nowhere", "there is no checkpoint"),
+        ("runner.train_batch_size=eight", "it takes a whole number"),
+        ("runner.processes=many", "it takes auto or a number from 1"),
+        ("runner.epochs=0", "runner.epochs is 0: it takes 1 or more"),
+        ("runner.seed=-1", "runner.seed is -1: it takes 0 or more"),
+        ("runner.train_batch_size=17", "less than one batch of runner.train_batch_size = 17"),
+        ("runner.train_reader_path=no_such_reader", "there is no reader no_such_reader.py"),
+        ("runner.processes=0", "auto or a number from 1"),
+        ("runner=3", "runner is a section"),
+        ("workspace=5", "workspace is 5"),
+        ("hyper_parameters.n_way=2020-13-45", "not valid YAML"),
+        ("runner.model_save_path=config.yaml", "cannot write to"),
+    ],
+)
+def test_refused(refusal, override, sentence):
+    assert sentence in refusal("trainer", override)
