@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 import time
-import zlib  # noqa: F401  before paddle 2.6, whose own zlib would break Pillow's PNG decoder
 from pathlib import Path
 
+import utils.before_paddle  # noqa: F401
+
+# isort: split
 import numpy as np
 import paddle
 from utils import checkpoint, processes
