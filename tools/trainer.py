@@ -60,7 +60,7 @@ def save_path(config) -> Path:
 
 
 def train(model_class, config) -> None:
-    """Train for `runner.epochs`; after each epoch save, validate and mark the best so far."""
+    """Train for `runner.epochs`; after each one validate, save, and mark the best so far."""
     model = model_class.create_model(config)
     if "runner.model_init_path" in config:
         checkpoint.load(path_of(config, config["runner.model_init_path"]), model)
@@ -73,18 +73,23 @@ def train(model_class, config) -> None:
     loader = create_loader(config, "train")
     valid = create_loader(config, "valid") if "runner.valid_data_dir" in config else None
     directory = save_path(config)
-    best = float("-inf")
-    for epoch in range(required(config, "runner.epochs")):
+    first = 0
+    if config.get("runner.resume", False):
+        first = checkpoint.resume(directory, model, optimizer)
+        logger.info(f"going on with epoch {first}")
+    elif leading and (aside := checkpoint.set_aside(directory)):
+        logger.info(f"the checkpoints of an earlier training are now in {aside}")
+    for epoch in range(first, required(config, "runner.epochs")):
         train_epoch(model_class, parallel, optimizer, loader, epoch, config)
         if not leading:
             continue
-        checkpoint.save(directory, epoch, model, optimizer)
-        if valid is None:
-            continue
-        metrics, _, _ = evaluate(model_class, model, valid, f"{epoch} validation", config)
-        if metrics[0].accumulate() > best:
-            best = metrics[0].accumulate()
-            checkpoint.mark_best(directory, epoch)
+        validation = {}
+        if valid is not None:
+            metrics, names, _ = evaluate(model_class, model, valid, f"{epoch} validation", config)
+            validation = {name: metric.accumulate() for name, metric in zip(names, metrics)}
+        checkpoint.save(directory, epoch, model, optimizer, validation)
+        if validation:
+            checkpoint.mark_best(directory, names[0])
     logger.info(f"checkpoints are in {directory}")
 
 

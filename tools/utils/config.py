@@ -32,6 +32,7 @@ RUNNER = {
     "infer_load_path": str,
     "infer_start_epoch": int,
     "infer_end_epoch": int,
+    "resume": bool,
     "seed": int,
     "use_gpu": bool,
     "use_auc": bool,

@@ -1,0 +1,48 @@
+"""Checkpoints: what is kept, what is best, and that a training goes on where it ended."""
+
+from __future__ import annotations
+
+import shutil
+
+import paddle
+from utils import checkpoint
+
+
+def save(directory, epoch, accuracy):
+    net = paddle.nn.Linear(1, 1)
+    optimizer = paddle.optimizer.Adam(0.1, parameters=net.parameters())
+    checkpoint.save(directory, epoch, net, optimizer, {"acc": accuracy} if accuracy else {})
+
+
+def test_best_is_the_first_of_the_highest(tmp_path):
+    for epoch, accuracy in enumerate([0.5, 0.75, 0.75, 0.25, None]):
+        save(tmp_path, epoch, accuracy)
+        checkpoint.mark_best(tmp_path, "acc")
+    assert (tmp_path / "best").resolve().name == "1"
+    assert checkpoint.best_or_last(tmp_path) == tmp_path / "best"
+
+
+def test_without_a_validation_the_last_is_taken(tmp_path):
+    for epoch in (0, 9, 10):
+        save(tmp_path, epoch, None)
+    assert checkpoint.best_or_last(tmp_path).name == "10"
+
+
+def test_an_earlier_training_is_set_aside(tmp_path):
+    for number in (1, 2):
+        save(tmp_path, 0, 0.5)
+        checkpoint.mark_best(tmp_path, "acc")
+        assert checkpoint.set_aside(tmp_path) == tmp_path / f"earlier-{number}"
+        assert checkpoint.epochs(tmp_path) == []
+        assert (tmp_path / f"earlier-{number}" / "best" / "rec.pdparams").is_file()
+    assert checkpoint.set_aside(tmp_path) is None
+
+
+def test_a_resumed_training_ends_with_the_same_bytes(tool, trained, tmp_path):
+    shutil.copytree(trained, tmp_path / "output", symlinks=True)
+    shutil.rmtree(tmp_path / "output" / "1")
+    printed = tool("trainer", tmp_path / "output", "runner.resume=true")
+    assert "going on with epoch 1" in printed
+    for name in ("rec.pdparams", "validation.json"):
+        resumed = (tmp_path / "output" / "1" / name).read_bytes()
+        assert resumed == (trained / "1" / name).read_bytes()
