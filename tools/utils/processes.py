@@ -8,7 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
-import paddle.distributed
+import paddle
 
 from utils.errors import UserError
 
@@ -16,8 +16,10 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def wanted(config: dict) -> int:
-    """How many processes `runner.processes` asks for: a number, or auto for one per core."""
+    """How many processes `runner.processes` asks for: a number, or auto for one per CPU core."""
     value = config.get("runner.processes", 1)
+    if value == "auto" and paddle.get_device() != "cpu":
+        return 1
     if value == "auto":
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     if type(value) is not int or value < 1:

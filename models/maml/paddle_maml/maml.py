@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Callable
 
 import paddle
@@ -99,6 +100,13 @@ class MAML(paddle.nn.Layer):
         logits : Tensor (task, query example, ...)
             The adapted nets' outputs on their queries, without gradient.
 
+        Raises
+        ------
+        ValueError
+            If the four tensors differ in their number of tasks.
+        NotImplementedError
+            If Paddle cannot differentiate an operator of the net or the loss twice; it is named.
+
         Notes
         -----
         Each task's gradient is computed here and its graph freed at once, so memory does not grow
@@ -114,7 +122,7 @@ class MAML(paddle.nn.Layer):
             losses.append(loss.detach())
             logits.append(task_logits.detach())
             if paddle.is_grad_enabled():
-                gradients = _add(gradients, paddle.grad(loss, theta, allow_unused=True))
+                gradients = _add(gradients, _gradients(loss, theta))
         meta_loss = paddle.stack(losses).mean()
         return _with_gradient(meta_loss, theta, gradients, tasks), paddle.stack(logits)
 
@@ -157,7 +165,7 @@ class MAML(paddle.nn.Layer):
         operators = twice_differentiable if order == 2 else once_differentiable
         with paddle.enable_grad(), operators(), parameters_as(self.net, parameters):
             loss = self.loss(self.net(support_x), support_y)
-            gradients = paddle.grad(loss, parameters, create_graph=order == 2, allow_unused=True)
+            gradients = _gradients(loss, parameters, create_graph=order == 2)
         return gradient_step(parameters, gradients, self.inner_lr)
 
     def _query(self, parameters, query_x, query_y):
@@ -187,6 +195,20 @@ def _leaf(parameter):
     copy = parameter.detach().clone()
     copy.stop_gradient = False
     return copy
+
+
+def _gradients(loss, parameters, create_graph=False):
+    """`paddle.grad`, None where the loss does not depend on a parameter."""
+    try:
+        return paddle.grad(loss, parameters, create_graph=create_graph, allow_unused=True)
+    except RuntimeError as error:
+        lacking = re.search(r"The Op (\w+?)(_double)?_grad doesn't have any grad", str(error))
+        if not lacking:
+            raise
+        raise NotImplementedError(
+            f"Paddle cannot differentiate the operator {lacking[1]} twice: use another in the net "
+            "or the loss, or order=1."
+        ) from error
 
 
 def _add(totals, gradients):
