@@ -14,7 +14,7 @@ setup(
     install_requires=["numpy>=1.21,<3", "pyyaml>=5.4,<7", "Pillow>=9.1,<14", "tqdm>=4.60,<5"],
     extras_require={
         "cpu": ["paddlepaddle>=2.6.2,<3.4"],
-        "gpu": ["paddlepaddle-gpu>=2.6.2,<3.4"],
+        "gpu": ["paddlepaddle-gpu>=2.6.2,<3.4", "numpy<2", "setuptools"],
         "test": TEST,
         "dev": TEST,
     },

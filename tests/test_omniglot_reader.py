@@ -39,17 +39,18 @@ def reader(root: Path, split: str = "train", **changes):
         "runner.train_data_dir": "train",
         "runner.valid_data_dir": "val",
         "runner.test_data_dir": "test",
-        "runner.train_batch_size": 3,
-        "runner.infer_batch_size": 3,
+        "runner.train_batch_size": 4,
+        "runner.infer_batch_size": 4,
         "runner.valid_tasks": 10,
         "runner.infer_tasks": 10,
         "runner.seed": changes.pop("seed", 1),
         "hyper_parameters.n_way": 5,
         "hyper_parameters.k_spt": 2,
         "hyper_parameters.k_query": 3,
-        "hyper_parameters.tasks_per_epoch": 10,
+        "hyper_parameters.tasks_per_epoch": 12,
         "hyper_parameters.rotation": False,
         "hyper_parameters.imgsize": 4,
+        "hyper_parameters.conv_stride": 2,
     }
     config.update({f"hyper_parameters.{name}": value for name, value in changes.items()})
     return RecDataset([str(path) for path in (root / split).iterdir()], config)
@@ -99,7 +100,7 @@ def test_a_class_has_another_label_from_task_to_task(data):
 def test_the_same_seed_split_epoch_and_index_give_the_same_task(data):
     first = as_bytes(reader(data))
     assert as_bytes(reader(data)) == first
-    assert as_bytes(reader(data, tasks_per_epoch=20))[:10] == first
+    assert as_bytes(reader(data, tasks_per_epoch=20))[:12] == first
 
 
 def test_seed_split_epoch_and_index_each_give_other_tasks(data):
@@ -108,7 +109,7 @@ def test_seed_split_epoch_and_index_each_give_other_tasks(data):
     tasks = [*first, *second]
     tasks += as_bytes(reader(data, seed=2))
     tasks += as_bytes(reader(data, "val")) + as_bytes(reader(data, "test"))
-    assert len(tasks) == 430
+    assert len(tasks) == 432
     assert len(set(tasks)) == len(tasks)
 
 
@@ -149,12 +150,12 @@ def test_only_training_rotates(tmp_path):
 def test_worker_processes_do_not_change_the_batches(data, workers, split):
     def batches(num_workers):
         loader = DataLoader(
-            reader(data, split), batch_size=3, drop_last=split == "train", num_workers=num_workers
+            reader(data, split), batch_size=4, drop_last=split == "train", num_workers=num_workers
         )
         return [[tensor.numpy() for tensor in batch] for batch in loader]
 
     single = batches(0)
-    assert [len(batch[0]) for batch in single] == [3, 3, 3] + ([] if split == "train" else [1])
+    assert [len(batch[0]) for batch in single] == [4, 4, 4 if split == "train" else 2]
     assert as_bytes(batches(workers)) == as_bytes(single)
 
 
@@ -166,8 +167,29 @@ def test_processes_share_out_the_training_tasks(data, monkeypatch):
         monkeypatch.setattr(paddle.distributed, "get_rank", lambda rank=rank: rank)
         shares.append(as_bytes(reader(data)))
         assert len(as_bytes(reader(data, "val"))) == 10
-    assert [len(share) for share in shares] == [5, 5]
+    assert [len(share) for share in shares] == [6, 6]
     assert sorted(shares[0] + shares[1]) == sorted(whole)
+
+
+def test_every_process_has_as_many_batches_whatever_its_workers(data, monkeypatch):
+    """15 tasks in batches of 4 for 2 processes: 3 batches of 2 tasks for each."""
+    monkeypatch.setattr(paddle.distributed, "get_world_size", lambda: 2)
+    for rank in range(2):
+        monkeypatch.setattr(paddle.distributed, "get_rank", lambda rank=rank: rank)
+        found = []
+        for workers in (0, 2):
+            dataset = reader(data, tasks_per_epoch=15)
+            loader = DataLoader(dataset, batch_size=2, drop_last=True, num_workers=workers)
+            found.append(as_bytes([tensor.numpy() for tensor in batch] for batch in loader))
+        assert len(found[0]) == 3
+        assert found[0] == found[1]
+
+
+def test_a_directory_of_two_splits_is_warned_of(data):
+    config = {"config_abs_dir": str(data), "hyper_parameters.imgsize": 16}
+    config |= {f"runner.{split}_data_dir": "train" for split in ("train", "test")}
+    with pytest.warns(UserWarning, match="the train and the test directory"):
+        RecDataset([str(data / "train" / "class00")], {**config, "hyper_parameters.k_query": 2})
 
 
 def test_ink_is_one_and_paper_zero(tmp_path):

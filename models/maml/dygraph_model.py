@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import paddle
 from net import MLP, Conv4
 from paddle_maml import MAML
@@ -56,9 +58,11 @@ class DygraphModel:
         setting = Settings.from_config(config)
         meta_lr = setting.meta_optimizer__learning_rate
         if setting.meta_optimizer__decay == "cosine":
-            tasks = setting.tasks_per_epoch // config["runner.train_batch_size"]
-            meta_lr = paddle.optimizer.lr.CosineAnnealingDecay(
-                meta_lr, tasks * config["runner.epochs"]
+            per_epoch = setting.tasks_per_epoch // config["runner.train_batch_size"]
+            steps = per_epoch * config["runner.epochs"]
+            # In closed form: Paddle's own follows from the last rate, and so stays at zero.
+            meta_lr = paddle.optimizer.lr.LambdaDecay(
+                meta_lr, lambda step: (1 + math.cos(math.pi * min(step / steps, 1))) / 2
             )
         return paddle.optimizer.Adam(meta_lr, parameters=dy_model.parameters())
 
@@ -96,6 +100,9 @@ class DygraphModel:
             "accuracy_per_step": accuracies.mean().tolist(),
             "ci95_per_step": accuracies.ci95().tolist(),
             "transductive": True,
+            "rotation": False,
+            "order": setting.order,
+            "inner_lr": setting.base_optimizer__learning_rate,
         }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 
 import numpy as np
 import paddle
@@ -22,7 +23,8 @@ class RecDataset(IterableDataset):
 
     Task i of epoch e is drawn from (seed, split, e, i) alone. An epoch ends when an iterator is
     exhausted: one that is opened and dropped, as PaddleRec's trainer does, changes nothing, unless
-    the epoch is so short (a handful of batches) that the DataLoader's prefetching exhausts it.
+    the epoch is so short (a handful of batches) that the DataLoader's prefetching exhausts it. A
+    trainer that uses worker processes has to set `epoch` itself, as this project's does.
 
     Parameters
     ----------
@@ -48,6 +50,8 @@ class RecDataset(IterableDataset):
         self.batch_size = config.get(
             "runner.train_batch_size" if training else "runner.infer_batch_size", 1
         )
+        if training:  # whole batches only, so that every process has as many
+            self.tasks -= self.tasks % self.batch_size
         self.way, self.shot, self.query = setting.n_way, setting.k_spt, setting.query(training)
         self.rotation = training and setting.rotation
         self.classes = load_image_classes(directory, setting.imgsize, setting.channels)
@@ -76,7 +80,7 @@ class RecDataset(IterableDataset):
         worker = get_worker_info()
         number, workers = (worker.id, worker.num_workers) if worker else (0, 1)
         for place, index in enumerate(range(rank, self.tasks, ranks)):
-            if place // self.batch_size % workers == number:
+            if place // (self.batch_size // ranks) % workers == number:
                 yield index
 
 
@@ -86,13 +90,15 @@ def _ink(images):
 
 
 def _split(directory, config):
-    """Which of the config's data directories this is."""
-    for split in ("train", "valid", "test"):
-        named = config.get(f"runner.{split}_data_dir")
-        if named and _same(os.path.join(config.get("config_abs_dir", ""), named), directory):
-            return split
-    return "test"
-
-
-def _same(a, b):
-    return os.path.realpath(a) == os.path.realpath(b)
+    """Which of the config's data directories this is; "test" if it is none of them."""
+    base = config.get("config_abs_dir", "")
+    named = {s: config.get(f"runner.{s}_data_dir") for s in ("train", "valid", "test")}
+    here = os.path.realpath(directory)
+    found = [s for s, d in named.items() if d and os.path.realpath(os.path.join(base, d)) == here]
+    if len(found) > 1:
+        warnings.warn(
+            f"{directory} is the {' and the '.join(found)} directory: its accuracy says nothing "
+            "about new classes.",
+            stacklevel=3,
+        )
+    return found[0] if found else "test"

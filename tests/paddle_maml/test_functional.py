@@ -20,7 +20,7 @@ def test_the_values_are_used_and_the_own_parameters_come_back():
     values = [paddle.full(p.shape, 2.0) for p in own]
     x = paddle.ones([1, 2])
     before = net(x).item()
-    with parameters_as(net, values):
+    with parameters_as(net, own, values):
         assert net(x).item() == (2 + 2 + 2) * 2 + 2
     assert net(x).item() == before
     assert all(a is b for a, b in zip(trainable(net), own))
@@ -29,6 +29,7 @@ def test_the_values_are_used_and_the_own_parameters_come_back():
 def test_the_own_parameters_come_back_after_an_error():
     net = nn.Linear(2, 1)
     weight = net.weight
-    with pytest.raises(ZeroDivisionError), parameters_as(net, [weight * 2, net.bias]):
+    with pytest.raises(ZeroDivisionError), parameters_as(net, [weight], [weight * 2]):
+        assert net.weight is not weight
         raise ZeroDivisionError
     assert net.weight is weight

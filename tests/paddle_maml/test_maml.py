@@ -251,11 +251,12 @@ def test_path_starts_at_the_net_and_ends_where_adapt_does(tasks):
 
 
 def test_no_gradient_under_no_grad(tasks):
-    maml = MAML(small_net(), 0.3)
-    with paddle.no_grad():
-        quiet, _ = maml(*tasks)
-    assert quiet.stop_gradient
-    assert float(quiet) == float(maml(*tasks)[0])
+    for order in (1, 2):
+        maml = MAML(small_net(), 0.3, inner_steps=3, order=order)
+        with paddle.no_grad():
+            quiet, _ = maml(*tasks)
+        assert quiet.stop_gradient
+        assert float(quiet) == pytest.approx(float(maml(*tasks)[0]), rel=1e-12)
 
 
 def test_frozen_parameters_stay_and_get_no_gradient(tasks):
@@ -266,6 +267,35 @@ def test_frozen_parameters_stay_and_get_no_gradient(tasks):
     maml(*tasks)[0].backward()
     assert first.grad is None and net.classifier.weight.grad is not None
     assert len(maml.adapt(tasks[0][0], tasks[1][0]).parameters) == len(trainable(net))
+
+
+def test_a_learner_stays_adapted_when_the_net_is_frozen(tasks):
+    maml = MAML(small_net(), 0.3)
+    learner = maml.adapt(tasks[0][0], tasks[1][0], steps=2)
+    before = learner(tasks[2][0]).numpy()
+    for parameter in maml.net.parameters():
+        parameter.stop_gradient = True
+    np.testing.assert_array_equal(learner(tasks[2][0]).numpy(), before)
+
+
+def test_recurrent_layers_are_adapted():
+    """Paddle's LSTM computes with a list of its weights beside its parameters."""
+    net = nn.LSTM(2, 3)
+    maml = MAML(net, 0.5, order=1, loss=lambda out, y: ((out[0] - y) ** 2).mean())
+    x, y = paddle.ones([4, 5, 2]), paddle.ones([4, 5, 3])
+    path = maml.path(x, y, steps=3)
+    losses = [float(maml.loss(learner(x), y)) for learner in path]
+    assert losses == sorted(losses, reverse=True) and losses[-1] < losses[0]
+    for mine, own in zip(path[0].parameters, path[-1].parameters):
+        assert not np.array_equal(mine.numpy(), own.numpy())
+
+
+def test_a_loss_that_reaches_no_parameter_is_refused():
+    maml = MAML(nn.Linear(1, 1), 0.1, loss=lambda out, y: (y * y).mean())
+    y = paddle.ones([1, 1])
+    y.stop_gradient = False
+    with pytest.raises(ValueError, match="depends on no trainable parameter"):
+        maml.adapt(paddle.ones([1, 1]), y)
 
 
 def test_shared_parameters_are_adapted_everywhere():
@@ -303,8 +333,8 @@ def test_memory_does_not_grow(tasks):
     ("arguments", "sentence"),
     [
         (dict(order=3), "order is 3"),
-        (dict(inner_steps=-1), "inner_steps is -1"),
-        (dict(inner_steps=1.5), "inner_steps is 1.5"),
+        (dict(inner_steps=-1), "inner steps is -1"),
+        (dict(inner_steps=1.5), "inner steps is 1.5"),
     ],
 )
 def test_wrong_settings_are_named(arguments, sentence):

@@ -66,8 +66,17 @@ def resume(directory: Path, model, optimizer) -> int:
         return 0
     last = directory / str(saved[-1])
     load(last, model)
-    optimizer.set_state_dict(paddle.load(str(last / OPTIMIZER)))
+    optimizer.set_state_dict(_read(last / OPTIMIZER))
     return saved[-1] + 1
+
+
+def _read(file: Path) -> dict:
+    if not file.is_file():
+        raise UserError(f"there is no checkpoint {file}: train first, or correct the path.")
+    try:
+        return dict(paddle.load(str(file)))
+    except Exception as error:
+        raise UserError(f"{file} cannot be read ({error}): it is damaged, train again.") from error
 
 
 def _validation(checkpoint: Path, metric: str) -> float:
@@ -86,13 +95,7 @@ def load(checkpoint: Path, model) -> None:
         If there is none, it cannot be read, or it belongs to another network.
     """
     file = checkpoint / PARAMETERS
-    if not file.is_file():
-        raise UserError(f"there is no checkpoint {file}: train first, or correct the path.")
-    try:
-        state = paddle.load(str(file))
-        state = dict(state)
-    except Exception as error:
-        raise UserError(f"{file} cannot be read ({error}): it is damaged, train again.") from error
+    state = _read(file)
     wanted = {name: list(p.shape) for name, p in model.state_dict().items()}
     given = {name: list(value.shape) for name, value in state.items() if hasattr(value, "shape")}
     for name in sorted({*wanted, *given}):

@@ -10,18 +10,29 @@ from pathlib import Path
 
 import paddle
 
+from utils.config import required
 from utils.errors import UserError
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def wanted(config: dict) -> int:
-    """How many processes `runner.processes` asks for: a number, or auto for one per CPU core."""
+    """How many processes `runner.processes` asks for.
+
+    A number, or auto: as many as there are CPU cores and as divide the batch.
+    """
     value = config.get("runner.processes", 1)
     if value == "auto" and paddle.get_device() != "cpu":
         return 1
     if value == "auto":
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        affinity = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))
+        batch = required(config, "runner.train_batch_size")
+        return max(n for n in range(1, len(affinity(0)) + 1) if batch % n == 0)
+    if type(value) is int and value > 1 and paddle.get_device() != "cpu":
+        raise UserError(
+            f"runner.processes = {value} is for the CPU: for several GPUs start the trainer with "
+            "python -m paddle.distributed.launch."
+        )
     if type(value) is not int or value < 1:
         raise UserError(f"runner.processes is {value!r}: it takes auto or a number from 1.")
     return value

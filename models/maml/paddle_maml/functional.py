@@ -17,24 +17,33 @@ def trainable(net: paddle.nn.Layer) -> list[paddle.Tensor]:
 
 
 @contextmanager
-def parameters_as(net: paddle.nn.Layer, values: list[paddle.Tensor]):
-    """Run `net` with `values` in place of `trainable(net)`; a shared parameter changes everywhere.
+def parameters_as(net: paddle.nn.Layer, parameters: list, values: list):
+    """Run `net` with `values` in place of `parameters`; a shared parameter changes everywhere.
 
     Nothing is copied and autograd sees `values` themselves. The net has its own parameters back
     when the block ends, however it ends.
     """
     # Paddle has no public way to call a layer with other parameters than its own.
-    value_of = {id(p): v for p, v in zip(trainable(net), values)}
+    value_of = {id(p): v for p, v in zip(parameters, values)}
+    layers = net.sublayers(include_self=True)
     slots = [
         (layer._parameters, name, p)
-        for layer in net.sublayers(include_self=True)
+        for layer in layers
         for name, p in layer._parameters.items()
         if id(p) in value_of
     ]
+    # Recurrent layers keep a second list of their weights, the one they compute with.
+    slots += [
+        (layer._all_weights, place, p)
+        for layer in layers
+        if isinstance(getattr(layer, "_all_weights", None), list)
+        for place, p in enumerate(layer._all_weights)
+        if id(p) in value_of
+    ]
     try:
-        for owner, name, p in slots:
-            owner[name] = value_of[id(p)]
+        for owner, key, p in slots:
+            owner[key] = value_of[id(p)]
         yield net
     finally:
-        for owner, name, p in slots:
-            owner[name] = p
+        for owner, key, p in slots:
+            owner[key] = p

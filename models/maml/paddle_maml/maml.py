@@ -47,6 +47,12 @@ class MAML(paddle.nn.Layer):
     loss : callable
         `loss(net(x), y)` -> scalar tensor; the mean over examples.
 
+    Raises
+    ------
+    ValueError
+        If `order` is neither 1 nor 2, `inner_steps` not a whole number from 0, or nothing in `net`
+        is trainable.
+
     Examples
     --------
     >>> import paddle
@@ -73,13 +79,11 @@ class MAML(paddle.nn.Layer):
         super().__init__()
         if order not in (1, 2):
             raise ValueError(f"order is {order!r}: choose 2 (MAML) or 1 (first-order MAML).")
-        if not isinstance(inner_steps, int) or inner_steps < 0:
-            raise ValueError(f"inner_steps is {inner_steps!r}: give a whole number, 0 or more.")
         if not trainable(net):
             raise ValueError("net has no trainable parameter: MAML has nothing to adapt.")
         self.net = net
         self.inner_lr = inner_lr
-        self.inner_steps = inner_steps
+        self.inner_steps = _check_steps(inner_steps)
         self.order = order
         self.loss = loss
 
@@ -117,7 +121,7 @@ class MAML(paddle.nn.Layer):
         theta = trainable(self.net)
         losses, logits, gradients = [], [], [None] * len(theta)
         for task in range(tasks):
-            adapted = self._adapt(theta, support_x[task], support_y[task], self.inner_steps)
+            adapted = self._adapt(theta, support_x[task], support_y[task])
             loss, task_logits = self._query(adapted, query_x[task], query_y[task])
             losses.append(loss.detach())
             logits.append(task_logits.detach())
@@ -133,44 +137,49 @@ class MAML(paddle.nn.Layer):
         ----------
         support_x, support_y : Tensor (example, ...)
         steps : int, optional
-            Gradient steps, `inner_steps` if not given.
+            Gradient steps, 0 or more; `inner_steps` if not given.
 
         Returns
         -------
         Learner
             `learner(query_x)` -> outputs of the adapted net.
+
+        Raises
+        ------
+        ValueError
+            If `steps` is not a whole number from 0, or the loss reaches no parameter.
         """
-        *_, adapted = self._path(support_x, support_y, steps)
-        return Learner(self.net, adapted)
+        return self.path(support_x, support_y, steps)[-1]
 
     def path(self, support_x, support_y, steps: int | None = None) -> list[Learner]:
-        """The learners before adaptation and after each of `steps` gradient steps, for one task."""
-        return [Learner(self.net, p) for p in self._path(support_x, support_y, steps)]
-
-    def _path(self, support_x, support_y, steps):
-        steps = self.inner_steps if steps is None else steps
-        parameters = [_leaf(p) for p in trainable(self.net)]
-        yield parameters
+        """As `adapt`, but returns the learners before and after each step: `steps` + 1 of them."""
+        steps = _check_steps(self.inner_steps if steps is None else steps)
+        learners = [Learner(self.net, [_leaf(p) for p in trainable(self.net)])]
         for _ in range(steps):
-            parameters = self._inner_step(parameters, support_x, support_y, order=1)
-            parameters = [_leaf(p) for p in parameters]
-            yield parameters
+            stepped = self._inner_step(learners[-1].parameters, support_x, support_y, order=1)
+            learners.append(Learner(self.net, [_leaf(p) for p in stepped]))
+        return learners
 
-    def _adapt(self, parameters, support_x, support_y, steps):
-        for _ in range(steps):
+    def _adapt(self, parameters, support_x, support_y):
+        if not paddle.is_grad_enabled():
+            return self.adapt(support_x, support_y).parameters
+        for _ in range(self.inner_steps):
             parameters = self._inner_step(parameters, support_x, support_y, self.order)
         return parameters
 
     def _inner_step(self, parameters, support_x, support_y, order):
         operators = twice_differentiable if order == 2 else once_differentiable
-        with paddle.enable_grad(), operators(), parameters_as(self.net, parameters):
+        own = trainable(self.net)
+        with paddle.enable_grad(), operators(), parameters_as(self.net, own, parameters):
             loss = self.loss(self.net(support_x), support_y)
             gradients = _gradients(loss, parameters, create_graph=order == 2)
+        if all(g is None for g in gradients):
+            raise ValueError("the support loss depends on no trainable parameter of the net.")
         return gradient_step(parameters, gradients, self.inner_lr)
 
     def _query(self, parameters, query_x, query_y):
         # Only the support pass is differentiated twice; this one runs on Paddle's own kernels.
-        with once_differentiable(), parameters_as(self.net, parameters):
+        with once_differentiable(), parameters_as(self.net, trainable(self.net), parameters):
             logits = self.net(query_x)
             return self.loss(logits, query_y), logits
 
@@ -178,16 +187,31 @@ class MAML(paddle.nn.Layer):
 class Learner:
     """A network adapted to one task: `learner(x)` -> outputs, without gradient.
 
-    Batch norm normalises `x` by its own statistics, so classify a task's queries together.
+    Batch norm normalises `x` by its own statistics, so classify a task's queries together. What is
+    not adapted, frozen parameters and training or evaluation mode (dropout), is the net's own.
+
+    Parameters
+    ----------
+    net : paddle.nn.Layer
+    parameters : list of Tensor
+        The adapted values of the net's trainable parameters, in `net.parameters()` order.
     """
 
     def __init__(self, net: paddle.nn.Layer, parameters: list[paddle.Tensor]):
         self.net = net
         self.parameters = parameters
+        self._own = trainable(net)  # now, lest freezing the net later change what is replaced
 
     def __call__(self, x):
-        with paddle.no_grad(), once_differentiable(), parameters_as(self.net, self.parameters):
+        replaced = parameters_as(self.net, self._own, self.parameters)
+        with paddle.no_grad(), once_differentiable(), replaced:
             return self.net(x)
+
+
+def _check_steps(steps) -> int:
+    if not isinstance(steps, int) or steps < 0:
+        raise ValueError(f"the number of inner steps is {steps!r}: give a whole number, 0 or more.")
+    return steps
 
 
 def _leaf(parameter):

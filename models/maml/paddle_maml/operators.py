@@ -51,7 +51,7 @@ def twice_differentiable():
     Covers what Paddle lacks a double gradient for: the softmax family and `cross_entropy`,
     `flatten`, max-pooling over images; and batch norm, whose double gradient Paddle has but in
     seconds per call. Batch norm uses the batch at hand, as in `once_differentiable`. Values and
-    first gradients are those of the operators replaced.
+    first gradients are those of the operators replaced. Works on the whole process, not one thread.
 
     Examples
     --------
