@@ -29,7 +29,7 @@ class Conv4(nn.Layer):
     --------
     >>> import paddle
     >>> from net import Conv4
-    >>> Conv4(way=5)(paddle.zeros([2, 1, 28, 28])).shape
+    >>> list(Conv4(way=5)(paddle.zeros([2, 1, 28, 28])).shape)
     [2, 5]
     """
 

@@ -61,10 +61,10 @@ class MAML(paddle.nn.Layer):
     >>> x, y = paddle.randn([4, 2, 3]), paddle.randint(0, 2, [4, 2])   # 4 tasks of 2 examples
     >>> loss, logits = maml(x, y, x, y)
     >>> loss.backward()
-    >>> logits.shape, maml.net.weight.grad.shape
+    >>> list(logits.shape), list(maml.net.weight.grad.shape)
     ([4, 2, 2], [3, 2])
     >>> learner = maml.adapt(x[0], y[0], steps=10)
-    >>> learner(x[0]).shape
+    >>> list(learner(x[0]).shape)
     [2, 2]
     """
 
