@@ -11,7 +11,10 @@ from functools import lru_cache
 
 import numpy as np
 import paddle
+from paddle import _C_ops
 from paddle.autograd import PyLayer
+
+_native_embedding = _C_ops.embedding
 
 
 def convolve(x, filters, stride, padding, dilation, twice):
@@ -31,11 +34,22 @@ def convolve(x, filters, stride, padding, dilation, twice):
     return paddle.matmul(patches, matrix).reshape([images, h, w, -1])
 
 
-class _Table:
-    """Row numbers; wrapped, since PyLayer takes every bare tensor for an input."""
+def embedding(ids, weight, padding_idx):
+    """Rows of `weight` (rows, C) by number; `padding_idx` stands for zeros without gradient."""
+    found = _LookUp.apply(weight, _Table(ids.reshape([-1]), padded=False))
+    if padding_idx != -1:
+        found = found * (ids.reshape([-1, 1]) != padding_idx).astype(weight.dtype)
+    return found.reshape([*ids.shape, -1])
 
-    def __init__(self, rows):
-        self.rows = rows
+
+class _Table:
+    """Row numbers; wrapped, since PyLayer takes every bare tensor for an input.
+
+    `padded`: one row past the last stands for zeros.
+    """
+
+    def __init__(self, rows, padded=True):
+        self.rows, self.padded = rows, padded
 
 
 class _LookUp(PyLayer):
@@ -66,9 +80,9 @@ class _AddUp(PyLayer):
 
 
 def _native_look_up(x, table):
-    padded = paddle.concat([x, paddle.zeros([1, x.shape[1]], x.dtype)])
+    padded = paddle.concat([x, paddle.zeros([1, x.shape[1]], x.dtype)]) if table.padded else x
     # gather does the same as embedding, but its gradient is three times slower on the CPU.
-    return paddle.nn.functional.embedding(table.rows, padded)
+    return _native_embedding(table.rows, padded, -1, False)
 
 
 def _output_size(size, kernel, stride, padding, dilation):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import paddle
 from paddle import _C_ops
 from paddle.autograd import PyLayer
@@ -57,6 +59,23 @@ def max_pool2d(x, kernel, stride, padding=(0, 0), adaptive=False):
     rows = x.reshape([images * channels, height * width])
     flat = _Index(index.reshape([images * channels, -1]), height * width)
     return _Pick.apply(rows, flat).reshape(pooled.shape), index
+
+
+def extreme(x, axis, keepdim, arg):
+    """The largest or smallest entry over `axis` (None, [], an int or a list of ints).
+
+    `arg` is paddle.argmax or paddle.argmin; of equal entries the first gets the gradient.
+    """
+    axes = range(x.ndim) if axis in (None, []) else [axis] if isinstance(axis, int) else axis
+    axes = sorted(a % x.ndim for a in axes)
+    others = [a for a in range(x.ndim) if a not in axes]
+    moved = x.transpose([*others, *axes])
+    rows = moved.reshape([-1, x.size // max(1, math.prod(x.shape[a] for a in others))])
+    with paddle.no_grad():
+        index = arg(rows, 1, keepdim=True)
+    picked = _Pick.apply(rows, _Index(index, rows.shape[1]))
+    kept = [1 if a in axes else n for a, n in enumerate(x.shape)]
+    return picked.reshape(kept if keepdim else [x.shape[a] for a in others])
 
 
 # paddlepaddle 3 added an argument to the kernel.

@@ -11,15 +11,14 @@ from contextlib import contextmanager
 
 import paddle
 from paddle import _C_ops
-from paddle.autograd import PyLayer
 
-from . import classification
-from .batch_norm import batch_norm
-from .convolution import convolve
-from .max_pool import ceil_padding, max_pool2d
+from . import activations, classification
+from .convolution import convolve, embedding
+from .max_pool import ceil_padding, extreme, max_pool2d
+from .normalisation import batch_norm, group_norm, layer_norm
 
 _native = {
-    name: getattr(_C_ops, name) for name in ("batch_norm", "conv2d", "conv3d", "exp", "pool2d")
+    name: getattr(_C_ops, name) for name in ("batch_norm", "conv2d", "conv3d", "dropout", "pool2d")
 }
 
 
@@ -40,7 +39,8 @@ def once_differentiable():
 
     That is the transductive batch norm of Finn et al. (2017): training and evaluation mode do the
     same, a query batch is normalised by its own mean and variance, and the running statistics are
-    neither read nor written. Convolutions of channels-last images take a faster route.
+    neither read nor written. Convolutions of channels-last images take a faster route, and of equal
+    maxima the first alone gets the gradient.
     """
     return _operators(_ONCE_DIFFERENTIABLE)
 
@@ -49,9 +49,11 @@ def twice_differentiable():
     """A context in which Paddle's operators can be differentiated twice, exactly.
 
     Covers what Paddle lacks a double gradient for: the softmax family and `cross_entropy`,
-    `flatten`, max-pooling over images; and batch norm, whose double gradient Paddle has but in
-    seconds per call. Batch norm uses the batch at hand, as in `once_differentiable`. Values and
-    first gradients are those of the operators replaced. Works on the whole process, not one thread.
+    `flatten`, `max` and `min`, max-pooling over images, layer and group norm, `embedding`,
+    `dropout`, gelu, swish, mish, hardswish and more; and batch norm, whose double gradient Paddle
+    has but in seconds per call. Batch norm uses the batch at hand, as in `once_differentiable`.
+    Values and first gradients are those of the operators replaced, but of equal maxima the first
+    alone gets the gradient. Works on the whole process, not one thread.
 
     Examples
     --------
@@ -113,18 +115,12 @@ def _tied(x, filters):
     return x + 0 * filters.sum() if x.stop_gradient and not filters.stop_gradient else x
 
 
-class _Exp(PyLayer):
-    """exp, whose gradient paddlepaddle 2.6 cannot differentiate."""
-
-    @staticmethod
-    def forward(ctx, x):
-        ctx.save_for_backward(x)
-        return _native["exp"](x)
-
-    @staticmethod
-    def backward(ctx, g):
-        (x,) = ctx.saved_tensor()
-        return g * _Exp.apply(x)
+def _group_norm(x, weight, bias, epsilon, groups, layout):
+    if layout == "NCHW":
+        return group_norm(x, weight, bias, epsilon, groups)
+    to_front = [0, x.ndim - 1, *range(1, x.ndim - 1)]
+    to_back = [0, *range(2, x.ndim), 1]
+    return group_norm(x.transpose(to_front), weight, bias, epsilon, groups).transpose(to_back)
 
 
 def _flatten(x, start_axis, stop_axis):
@@ -200,13 +196,30 @@ def _max_pool2d_with_index(x, kernel, stride, padding, whole, adaptive, *ceil_mo
     return max_pool2d(x, kernel, stride, padding, adaptive)
 
 
-_ONCE_DIFFERENTIABLE = {"batch_norm": _batch_norm_once, "conv2d": _conv2d_once}
+# In 2.6.2 every one of several equal maxima gets the whole gradient.
+_EXTREMES = {
+    "max": lambda x, axis, keepdim: extreme(x, axis, keepdim, paddle.argmax),
+    "min": lambda x, axis, keepdim: extreme(x, axis, keepdim, paddle.argmin),
+}
+_ONCE_DIFFERENTIABLE = {"batch_norm": _batch_norm_once, "conv2d": _conv2d_once, **_EXTREMES}
 _TWICE_DIFFERENTIABLE = {
+    **_EXTREMES,
     "batch_norm": _batch_norm_twice,
     "conv2d": _conv2d_twice,
+    "bmm": lambda x, y: paddle.matmul(x, y),
     "conv3d": _conv3d_twice,
+    "dot": lambda x, y: (x * y).sum(-1),
+    "dropout": lambda x, *setting: activations.dropout(x, _native["dropout"], *setting),
+    "embedding": lambda ids, weight, padding_idx, _sparse: embedding(ids, weight, padding_idx),
+    "gelu": activations.gelu,
+    "group_norm": _group_norm,
+    "hardswish": activations.hardswish,
+    "layer_norm": layer_norm,
+    "mish": activations.mish,
+    "mv": lambda x, y: (x * y).sum(-1),
+    "swish": activations.swish,
     "cross_entropy_with_softmax": _cross_entropy_with_softmax,
-    "exp": _Exp.apply,
+    "exp": activations.Exp.apply,
     "flatten": _flatten,
     "log_softmax": lambda x, axis, **_: classification.log_softmax(x, axis),
     "logsumexp": _logsumexp,

@@ -1,4 +1,4 @@
-"""Batch normalisation by the batch at hand, twice differentiable."""
+"""Batch, layer and group normalisation, twice differentiable."""
 
 from __future__ import annotations
 
@@ -23,6 +23,27 @@ def batch_norm(x, weight, bias, epsilon, channels_first):
         y = y * channel.spread(weight)
     if bias is not None:
         y = y + channel.spread(bias)
+    return y.reshape(x.shape)
+
+
+def layer_norm(x, weight, bias, epsilon, begin_axis):
+    """Normalise the axes from `begin_axis` on, each example by itself."""
+    positions = 1
+    for size in x.shape[begin_axis:]:
+        positions *= size
+    y = _Normalise.apply(x.reshape([-1, positions]), _ByRow(1), epsilon)
+    y = y if weight is None else y * weight.reshape([-1])
+    y = y if bias is None else y + bias.reshape([-1])
+    return y.reshape(x.shape)
+
+
+def group_norm(x, weight, bias, epsilon, groups):
+    """Normalise groups of channels of `x` (N, C, ...), each example by itself."""
+    images, channels = x.shape[:2]
+    y = _Normalise.apply(x.reshape([images * groups, -1]), _ByRow(1), epsilon)
+    y, channel = y.reshape([images * channels, -1]), _ByRow(images)
+    y = y if weight is None else y * channel.spread(weight)
+    y = y if bias is None else y + channel.spread(bias)
     return y.reshape(x.shape)
 
 

@@ -79,3 +79,14 @@ def test_linear_loss_of_the_output():
         assert_twice_differentiable(
             lambda v: (batch_norm(v, "NCHW") * weights).sum(), LAYOUTS["NCHW"][0]
         )
+
+
+@pytest.mark.parametrize(("shape", "axes"), [([3], 1), ([5, 3], 2)])
+def test_layer_norm_by_definition(shape, axes):
+    x, weight = RNG.normal(size=(4, 5, 3)), RNG.normal(1, 0.3, shape)
+    over = tuple(range(3 - axes, 3))
+    normal = x - x.mean(over, keepdims=True)
+    normal /= np.sqrt((normal**2).mean(over, keepdims=True) + 1e-5)
+    with twice_differentiable():
+        y = F.layer_norm(tensor(x), shape, tensor(weight), tensor(weight))
+    np.testing.assert_allclose(y.numpy(), normal * weight + weight, rtol=1e-10, atol=1e-12)
