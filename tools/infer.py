@@ -11,19 +11,15 @@ import utils.before_paddle  # noqa: F401
 # isort: split
 import paddle
 from utils import checkpoint
-from utils.config import load_config, parse_arguments, path_of, required
+from utils.config import path_of, required
 from utils.errors import UserError, run
 from utils.evaluate import evaluate
-from utils.model import create_loader, load_model_class, set_device
-from utils.progress import logger, start_log
+from utils.model import create_loader, open_tool
+from utils.progress import logger
 
 
 def main():
-    arguments = parse_arguments(__doc__)
-    start_log()
-    config = load_config(arguments.config_yaml, arguments.opt)
-    model_class = load_model_class(config)
-    set_device(config)
+    _, config, model_class = open_tool(__doc__)
     paddle.seed(config.get("runner.seed", 12345))
     directory = path_of(config, config.get("runner.infer_load_path", "model_output"))
     found = checkpoints(directory, config)

@@ -12,26 +12,24 @@ import utils.before_paddle  # noqa: F401
 import numpy as np
 import paddle
 from utils import checkpoint, processes
-from utils.config import load_config, parse_arguments, path_of, required
+from utils.config import path_of, required
 from utils.errors import UserError, run
 from utils.evaluate import evaluate
-from utils.model import create_loader, load_model_class, set_device
-from utils.progress import Progress, logger, start_log, values
+from utils.model import create_loader, open_tool
+from utils.progress import Progress, logger
 
 
 def main():
-    arguments = parse_arguments(__doc__)
-    start_log()
-    config = load_config(arguments.config_yaml, arguments.opt)
-    model_class = load_model_class(config)
-    set_device(config)
+    arguments, config, model_class = open_tool(__doc__)
     if not processes.launched():
         for override in arguments.opt:
             logger.info(f"-o {override}")
         count = processes.wanted(config)
-        check(config, count)
-        if count > 1:
-            processes.launch(count, save_path(config) / "log")
+        required(config, "runner.epochs")
+        processes.share(required(config, "runner.train_batch_size"), count)
+        if count > 1:  # a user's mistakes are told of while there is one process to tell
+            create_loaders(config)
+            processes.launch(count, make_save_path(config) / "log")
     seed = config.get("runner.seed", 12345)
     paddle.seed(seed)
     np.random.seed(seed % 2**32)
@@ -39,24 +37,24 @@ def main():
     train(model_class, config)
 
 
-def check(config, count) -> None:
-    """Find a user's mistakes while there is one process to tell of them."""
-    required(config, "runner.epochs")
-    processes.share(required(config, "runner.train_batch_size"), count)
-    for split in ("train", "valid"):
-        if f"runner.{split}_data_dir" in config:
-            create_loader(config, split)
+def create_loaders(config):
+    """The training data and, if the configuration names any, the validation data."""
+    training = create_loader(config, "train")
+    valid = create_loader(config, "valid") if "runner.valid_data_dir" in config else None
+    return training, valid
+
+
+def make_save_path(config) -> Path:
+    """The directory for checkpoints, made if need be."""
+    directory = path_of(config, config.get("runner.model_save_path", "model_output"))
     try:
-        save_path(config).mkdir(parents=True, exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"runner.model_save_path: cannot write to {save_path(config)} ({error.strerror}): "
+            f"runner.model_save_path: cannot write to {directory} ({error.strerror}): "
             "name another directory."
         ) from error
-
-
-def save_path(config) -> Path:
-    return path_of(config, config.get("runner.model_save_path", "model_output"))
+    return directory
 
 
 def train(model_class, config) -> None:
@@ -70,9 +68,8 @@ def train(model_class, config) -> None:
         processes.join()
         parallel = paddle.DataParallel(model)
     leading = paddle.distributed.get_rank() == 0
-    loader = create_loader(config, "train")
-    valid = create_loader(config, "valid") if "runner.valid_data_dir" in config else None
-    directory = save_path(config)
+    loader, valid = create_loaders(config)
+    directory = make_save_path(config)
     first = 0
     if config.get("runner.resume", False):
         first = checkpoint.resume(directory, model, optimizer)
@@ -95,7 +92,6 @@ def train(model_class, config) -> None:
 
 def train_epoch(model_class, model, optimizer, loader, epoch, config) -> None:
     """One pass over the loader: forward, backward and a step of the optimizer per batch."""
-    began = time.time()
     model.train()
     metrics, names = model_class.create_metrics()
     if hasattr(loader.dataset, "epoch"):
@@ -112,10 +108,7 @@ def train_epoch(model_class, model, optimizer, loader, epoch, config) -> None:
         if isinstance(scheduler, paddle.optimizer.lr.LRScheduler):
             scheduler.step()
         progress.report(number, started, metrics, names, tensors)
-    logger.info(
-        f"epoch: {epoch} done, {values(metrics, names, tensors)}"
-        f"epoch time: {time.time() - began:.2f} s"
-    )
+    progress.done(metrics, names, tensors)
 
 
 def batches(loader) -> int | None:

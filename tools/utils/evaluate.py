@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 
 from utils.errors import UserError
-from utils.progress import Progress, logger, values
+from utils.progress import Progress
 
 
 def evaluate(model_class, model, loader, epoch, config):
     """Run `infer_forward` over all batches; returns its metrics, their names and last tensors."""
-    began = time.time()
     model.eval()
     metrics, names = model_class.create_metrics()
     progress = Progress(epoch, config.get("runner.print_interval", 10), None)
@@ -21,8 +20,5 @@ def evaluate(model_class, model, loader, epoch, config):
         progress.report(number, started, metrics, names, tensors)
     if number is None:
         raise UserError("the reader gave no batch: there is nothing to evaluate on.")
-    logger.info(
-        f"epoch: {epoch} done, {values(metrics, names, tensors)}"
-        f"epoch time: {time.time() - began:.2f} s"
-    )
+    progress.done(metrics, names, tensors)
     return metrics, names, tensors

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import os
 import sys
 
@@ -12,10 +11,19 @@ from paddle.distributed import get_world_size as world_size
 from paddle.io import DataLoader
 
 from utils import processes
-from utils.config import check_runner, path_of, required
+from utils.config import check_runner, load_config, parse_arguments, path_of, required
 from utils.errors import UserError
+from utils.progress import logger, start_log
 
-logger = logging.getLogger("paddlerec")
+
+def open_tool(description: str):
+    """What a tool does before its own work; returns its arguments, configuration and model."""
+    arguments = parse_arguments(description)
+    start_log()
+    config = load_config(arguments.config_yaml, arguments.opt)
+    model_class = load_model_class(config)
+    set_device(config)
+    return arguments, config, model_class
 
 
 def load_model_class(config: dict):

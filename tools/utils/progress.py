@@ -31,6 +31,7 @@ class Progress:
 
     def __init__(self, epoch, interval: int, batches: int | None):
         self.epoch, self.interval, self.batches = epoch, interval, batches
+        self.began = time.time()
         self.waited = self.ran = 0.0
         self.samples = 0
 
@@ -66,3 +67,10 @@ class Progress:
         )
         self.waited = self.ran = 0.0
         self.samples = 0
+
+    def done(self, metrics, names, tensors) -> None:
+        """Tell of the whole epoch."""
+        logger.info(
+            f"epoch: {self.epoch} done, {values(metrics, names, tensors)}"
+            f"epoch time: {time.time() - self.began:.2f} s"
+        )

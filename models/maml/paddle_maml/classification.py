@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import paddle
+from paddle import _C_ops
+
+_native_max = _C_ops.max
 
 
 def log_sum_exp(x, axis, keepdim=False):
@@ -43,4 +46,4 @@ def cross_entropy(logits, label, soft_label, ignore_index, axis):
 def _constant_max(x, axis):
     """The maximum over `axis` as a constant: subtracting it changes no value and no derivative."""
     with paddle.no_grad():
-        return x.detach().max(axis, keepdim=True)
+        return _native_max(x.detach(), axis, True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import paddle
@@ -19,32 +20,28 @@ def batch_norm(x, weight, bias, epsilon, channels_first):
     else:
         channel, matrix = _ByColumn(), x.reshape([-1, x.shape[-1]])
     y = _Normalise.apply(matrix, channel, epsilon)
-    if weight is not None:
-        y = y * channel.spread(weight)
-    if bias is not None:
-        y = y + channel.spread(bias)
-    return y.reshape(x.shape)
+    return _affine(y, weight, bias, channel).reshape(x.shape)
 
 
 def layer_norm(x, weight, bias, epsilon, begin_axis):
     """Normalise the axes from `begin_axis` on, each example by itself."""
-    positions = 1
-    for size in x.shape[begin_axis:]:
-        positions *= size
-    y = _Normalise.apply(x.reshape([-1, positions]), _ByRow(1), epsilon)
-    y = y if weight is None else y * weight.reshape([-1])
-    y = y if bias is None else y + bias.reshape([-1])
-    return y.reshape(x.shape)
+    rows = x.reshape([-1, math.prod(x.shape[begin_axis:])])
+    y = _Normalise.apply(rows, _ByRow(1), epsilon)
+    return _affine(y, weight, bias, _ByColumn()).reshape(x.shape)
 
 
 def group_norm(x, weight, bias, epsilon, groups):
     """Normalise groups of channels of `x` (N, C, ...), each example by itself."""
     images, channels = x.shape[:2]
     y = _Normalise.apply(x.reshape([images * groups, -1]), _ByRow(1), epsilon)
-    y, channel = y.reshape([images * channels, -1]), _ByRow(images)
+    y = y.reshape([images * channels, -1])
+    return _affine(y, weight, bias, _ByRow(images)).reshape(x.shape)
+
+
+def _affine(y, weight, bias, channel):
+    """y * weight + bias per channel; None leaves out either."""
     y = y if weight is None else y * channel.spread(weight)
-    y = y if bias is None else y + channel.spread(bias)
-    return y.reshape(x.shape)
+    return y if bias is None else y + channel.spread(bias)
 
 
 class _ByColumn:
@@ -58,7 +55,7 @@ class _ByColumn:
         return paddle.matmul(_weights((1, x.shape[0]), x.shape[0], x.dtype, str(x.place)), x)
 
     def spread(self, per_channel):
-        return per_channel
+        return per_channel.reshape([-1])
 
 
 class _ByRow:

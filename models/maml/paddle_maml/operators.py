@@ -8,6 +8,7 @@ time of a `with` block reaches any `paddle.nn.Layer`, whatever names its author 
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 
 import paddle
 from paddle import _C_ops
@@ -84,27 +85,17 @@ def _batch_norm_twice(x, mean, variance, weight, bias, is_test, momentum, epsilo
     return y, mean, variance, None, None, None
 
 
-def _conv2d_once(x, filters, stride, padding, how, dilation, groups, layout):
+def _conv2d(x, filters, stride, padding, how, dilation, groups, layout, twice):
     if layout == "NHWC" and groups == 1:
-        return _channels_last(x, filters, stride, padding, how, dilation, twice=False)
-    return _native["conv2d"](x, filters, stride, padding, how, dilation, groups, layout)
-
-
-def _conv2d_twice(x, filters, stride, padding, how, dilation, groups, layout):
-    if layout == "NHWC" and groups == 1:
-        return _channels_last(x, filters, stride, padding, how, dilation, twice=True)
-    x = _tied(x, filters)
+        reach = [d * (k - 1) + 1 for k, d in zip(filters.shape[2:], dilation)]
+        padding = _explicit_padding(x.shape[1:3], reach, stride, padding, how)
+        return convolve(x, filters, stride, padding, dilation, twice)
+    x = _tied(x, filters) if twice else x
     return _native["conv2d"](x, filters, stride, padding, how, dilation, groups, layout)
 
 
 def _conv3d_twice(x, filters, *setting):
     return _native["conv3d"](_tied(x, filters), filters, *setting)
-
-
-def _channels_last(x, filters, stride, padding, how, dilation, twice):
-    reach = [d * (k - 1) + 1 for k, d in zip(filters.shape[2:], dilation)]
-    padding = _explicit_padding(x.shape[1:3], reach, stride, padding, how)
-    return convolve(x, filters, stride, padding, dilation, twice)
 
 
 def _tied(x, filters):
@@ -201,11 +192,15 @@ _EXTREMES = {
     "max": lambda x, axis, keepdim: extreme(x, axis, keepdim, paddle.argmax),
     "min": lambda x, axis, keepdim: extreme(x, axis, keepdim, paddle.argmin),
 }
-_ONCE_DIFFERENTIABLE = {"batch_norm": _batch_norm_once, "conv2d": _conv2d_once, **_EXTREMES}
+_ONCE_DIFFERENTIABLE = {
+    "batch_norm": _batch_norm_once,
+    "conv2d": partial(_conv2d, twice=False),
+    **_EXTREMES,
+}
 _TWICE_DIFFERENTIABLE = {
     **_EXTREMES,
     "batch_norm": _batch_norm_twice,
-    "conv2d": _conv2d_twice,
+    "conv2d": partial(_conv2d, twice=True),
     "bmm": lambda x, y: paddle.matmul(x, y),
     "conv3d": _conv3d_twice,
     "dot": lambda x, y: (x * y).sum(-1),

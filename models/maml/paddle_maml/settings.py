@@ -75,7 +75,9 @@ class Settings:
             values[fields[name].name] = _typed(key, value, fields[name])
         settings = cls(**values)
         settings._check()
-        return settings
+        return (
+            dataclasses.replace(settings, order=1) if settings.algorithm == "fomaml" else settings
+        )
 
     def query(self, training: bool) -> int:
         """Query images per class, in training or in validation and meta-test."""
@@ -101,8 +103,6 @@ class Settings:
             _refuse("imgsize", self.imgsize, "16 or more where conv4 pools (conv_stride: 1)")
         if self.n_way < 2:
             _refuse("n_way", self.n_way, "2 or more")
-        if self.algorithm == "fomaml" and self.order == 2:
-            object.__setattr__(self, "order", 1)
 
 
 _CHOICES = {
