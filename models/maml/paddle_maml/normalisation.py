@@ -27,6 +27,7 @@ def layer_norm(x, weight, bias, epsilon, begin_axis):
     """Normalise the axes from `begin_axis` on, each example by itself."""
     rows = x.reshape([-1, math.prod(x.shape[begin_axis:])])
     y = _Normalise.apply(rows, _ByRow(1), epsilon)
+    weight, bias = (p if p is None else p.reshape([-1]) for p in (weight, bias))
     return _affine(y, weight, bias, _ByColumn()).reshape(x.shape)
 
 
@@ -55,7 +56,7 @@ class _ByColumn:
         return paddle.matmul(_weights((1, x.shape[0]), x.shape[0], x.dtype, str(x.place)), x)
 
     def spread(self, per_channel):
-        return per_channel.reshape([-1])
+        return per_channel
 
 
 class _ByRow:
