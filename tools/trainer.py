@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import random
 import time
 from pathlib import Path
 
 import utils.before_paddle  # noqa: F401
 
 # isort: split
-import numpy as np
 import paddle
-from utils import checkpoint, processes
+from utils import checkpoint, processes, randomness
+from utils.checkpoint import Position
 from utils.config import path_of, required
 from utils.errors import UserError, run
 from utils.evaluate import evaluate
+from utils.history import History, changed
 from utils.model import create_loader, open_tool
 from utils.progress import Progress, logger
 
@@ -30,10 +30,7 @@ def main():
         if count > 1:  # a user's mistakes are told of while there is one process to tell
             create_loaders(config)
             processes.launch(count, make_save_path(config) / "log")
-    seed = config.get("runner.seed", 12345)
-    paddle.seed(seed)
-    np.random.seed(seed % 2**32)
-    random.seed(seed)
+    randomness.seed(config.get("runner.seed", 12345))
     train(model_class, config)
 
 
@@ -70,53 +67,106 @@ def train(model_class, config) -> None:
     leading = paddle.distributed.get_rank() == 0
     loader, valid = create_loaders(config)
     directory = make_save_path(config)
-    first = 0
+    position = Position()
     if config.get("runner.resume", False):
-        first = checkpoint.resume(directory, model, optimizer)
-        logger.info(f"going on with epoch {first}")
+        position = checkpoint.resume(directory, model, optimizer)
+        logger.info(f"going on with epoch {position.epoch}, batch {position.batch}")
+        if leading and (keys := changed(directory, config)):
+            logger.warning(f"going on with other settings than before: {', '.join(keys)}")
     elif leading and (aside := checkpoint.set_aside(directory)):
         logger.info(f"the checkpoints of an earlier training are now in {aside}")
-    for epoch in range(first, required(config, "runner.epochs")):
-        train_epoch(model_class, parallel, optimizer, loader, epoch, config)
+    history = History(directory, config, position.step) if leading else None
+    seconds = config.get("runner.save_seconds", 60)
+    saved = time.time()
+    while position.epoch < required(config, "runner.epochs"):
+        host_state = randomness.host_state()
+        steps = train_epoch(model_class, parallel, optimizer, loader, position, config)
+        for position, values in steps:
+            if leading and values:
+                history.add("train", position.epoch, position.step, values)
+            if leading and seconds and time.time() - saved >= seconds:
+                checkpoint.save(directory, position, model, optimizer, host_state)
+                saved = time.time()
+        epoch, position = position.epoch, Position(position.epoch + 1, 0, position.step)
         if not leading:
             continue
-        validation = {}
+        values = None
         if valid is not None:
-            metrics, names, _ = evaluate(model_class, model, valid, f"{epoch} validation", config)
-            validation = {name: metric.accumulate() for name, metric in zip(names, metrics)}
-        checkpoint.save(directory, epoch, model, optimizer, validation)
-        if validation:
-            checkpoint.mark_best(directory, names[0])
+            values, summary = validate(model_class, model, valid, epoch, config)
+            history.add("valid", epoch, position.step, values, summary)
+        checkpoint.save(directory, position, model, optimizer, randomness.host_state(), values)
+        saved = time.time()
+        if values:
+            checkpoint.mark_best(directory, next(iter(values)))
     logger.info(f"checkpoints are in {directory}")
 
 
-def train_epoch(model_class, model, optimizer, loader, epoch, config) -> None:
-    """One pass over the loader: forward, backward and a step of the optimizer per batch."""
+def train_epoch(model_class, model, optimizer, loader, position, config):
+    """Train from `position` to the end of its epoch.
+
+    Yields, after each batch, where training stands and, every `runner.print_interval` batches, what
+    was measured.
+    """
     model.train()
     metrics, names = model_class.create_metrics()
     if hasattr(loader.dataset, "epoch"):
-        loader.dataset.epoch = epoch
+        loader.dataset.epoch = position.epoch
     scheduler = getattr(optimizer, "_learning_rate", None)
-    progress = Progress(epoch, config.get("runner.print_interval", 10), batches(loader))
+    interval = config.get("runner.print_interval", 10)
+    progress = Progress(position.epoch, interval, batches(loader))
     tensors = None
     for number, batch in progress.over(loader):
+        if number < position.batch:  # trained on before a resume
+            continue
         started = time.time()
         optimizer.clear_grad()
         loss, metrics, tensors = model_class.train_forward(model, metrics, batch, config)
         loss.backward()
+        values = None
+        if number % interval == 0:
+            values = measured(metrics, names, tensors) | {
+                "learning_rate": float(optimizer.get_lr()),
+                "gradient_norm": gradient_norm(model),
+            }
         optimizer.step()
         if isinstance(scheduler, paddle.optimizer.lr.LRScheduler):
             scheduler.step()
         progress.report(number, started, metrics, names, tensors)
-    progress.done(metrics, names, tensors)
+        position = Position(position.epoch, number + 1, position.step + 1)
+        yield position, values
+    if tensors is not None:
+        progress.done(metrics, names, tensors)
+
+
+def validate(model_class, model, loader, epoch, config) -> tuple[dict, dict]:
+    """The metrics over the validation data, and the model's summary of them if it makes one."""
+    metrics, names, tensors = evaluate(model_class, model, loader, f"{epoch} validation", config)
+    summary = getattr(model_class, "summary", lambda *_: {})(metrics, config)
+    return measured(metrics, names, tensors), summary
+
+
+def measured(metrics, names, tensors) -> dict[str, float]:
+    """Metrics and single-number tensors by name."""
+    values = {name: float(metric.accumulate()) for name, metric in zip(names, metrics)}
+    single = {name: t for name, t in (tensors or {}).items() if t.size == 1}
+    return values | {name: float(t) for name, t in single.items()}
+
+
+def gradient_norm(model) -> float:
+    """The Euclidean norm of the gradient of all parameters, nan where Paddle keeps it sparse."""
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    if any(g.is_selected_rows() for g in gradients):
+        return float("nan")
+    return float(sum((g.astype("float32") ** 2).sum() for g in gradients) ** 0.5)
 
 
 def batches(loader) -> int | None:
     """How many batches a loader gives, if its reader knows its length."""
-    length = getattr(loader.dataset, "__len__", None)
-    if length is None:
+    try:
+        samples = len(loader.dataset)
+    except (TypeError, RuntimeError):  # Paddle's IterableDataset has a __len__, which raises
         return None
-    return length() // (loader.batch_size * paddle.distributed.get_world_size())
+    return samples // (loader.batch_size * paddle.distributed.get_world_size())
 
 
 if __name__ == "__main__":

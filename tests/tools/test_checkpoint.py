@@ -5,13 +5,16 @@ from __future__ import annotations
 import shutil
 
 import paddle
-from utils import checkpoint
+import pytest
+from utils import checkpoint, randomness
 
 
 def save(directory, epoch, accuracy):
     net = paddle.nn.Linear(1, 1)
     optimizer = paddle.optimizer.Adam(0.1, parameters=net.parameters())
-    checkpoint.save(directory, epoch, net, optimizer, {"acc": accuracy} if accuracy else {})
+    validation = {"acc": accuracy} if accuracy else {}
+    end = checkpoint.Position(epoch + 1)
+    checkpoint.save(directory, end, net, optimizer, randomness.host_state(), validation)
 
 
 def test_best_is_the_first_of_the_highest(tmp_path):
@@ -38,9 +41,13 @@ def test_an_earlier_training_is_set_aside(tmp_path):
     assert checkpoint.set_aside(tmp_path) is None
 
 
-def test_a_resumed_training_ends_with_the_same_bytes(tool, trained, tmp_path):
+@pytest.mark.parametrize("own", [True, False])
+def test_a_resumed_training_ends_with_the_same_bytes(tool, trained, tmp_path, own):
     shutil.copytree(trained, tmp_path / "output", symlinks=True)
     shutil.rmtree(tmp_path / "output" / "1")
+    if not own:  # PaddleRec's trainer leaves the two files only
+        for name in ("training.json", "validation.json"):
+            (tmp_path / "output" / "0" / name).unlink()
     printed = tool("trainer", tmp_path / "output", "runner.resume=true")
     assert "going on with epoch 1" in printed
     for name in ("rec.pdparams", "validation.json"):

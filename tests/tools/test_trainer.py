@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 
 import numpy as np
@@ -24,8 +26,9 @@ def parameters(output, epoch=1) -> bytes:
 def test_each_epoch_is_saved_and_one_is_best(trained):
     files = {str(path.relative_to(trained)) for path in trained.rglob("*") if path.is_file()}
     saved = {f"{epoch}/rec.{kind}" for epoch in (0, 1) for kind in ("pdparams", "pdopt")}
-    assert files - {"meta_test.json"} >= saved
-    assert {path.name for path in trained.iterdir()} - {"meta_test.json"} == {"0", "1", "best"}
+    assert files >= saved
+    records = {"meta_test.json", "run.json", "history.jsonl"}
+    assert {path.name for path in trained.iterdir()} - records == {"0", "1", "best"}
     assert (trained / "best").is_symlink()
     assert (trained / "best").resolve() in {trained / "0", trained / "1"}
     assert parameters(trained, 0) != parameters(trained, 1)
@@ -37,6 +40,25 @@ def test_log_lines_are_those_of_paddlerec(trained):
     assert batches == [("0", "0"), ("0", "1"), ("1", "0"), ("1", "1")]
     done = re.findall(rf"epoch: (\w+(?: validation)?) done, acc: {NUMBER}, .*epoch time: ", log)
     assert done == ["0", "0 validation", "1", "1 validation"]
+
+
+def test_the_run_is_recorded(trained):
+    history = [json.loads(line) for line in (trained / "history.jsonl").read_text().splitlines()]
+    places = [(line["split"], line["epoch"], line["step"]) for line in history]
+    assert places == [
+        *[("train", 0, 1), ("train", 0, 2), ("valid", 0, 2)],
+        *[("train", 1, 3), ("train", 1, 4), ("valid", 1, 4)],
+    ]
+    log = (trained.parent / "log").read_text()
+    for line in history:
+        assert f"acc:{line['values']['acc']:.6f}, " in log.replace("acc: ", "acc:")
+    assert [line["values"]["learning_rate"] for line in history if "loss" in line["values"]] == (
+        pytest.approx([0.001 * (1 + math.cos(math.pi * step / 4)) for step in range(4)])
+    )
+    assert len(history[-1]["summary"]["accuracy_per_step"]) == 4
+    run = json.loads((trained / "run.json").read_text())
+    assert run["config"]["hyper_parameters.n_way"] == 5
+    assert run["versions"]["paddlepaddle"] == paddle.__version__
 
 
 def test_best_is_the_epoch_of_the_highest_validation_accuracy(trained):

@@ -1,33 +1,60 @@
 """Checkpoints: {model_save_path}/{epoch}/rec.pdparams and rec.pdopt, and the link `best`.
 
-An epoch that was validated also has validation.json, its metrics by name.
+Beside them lies training.json, which says how training goes on from there, and after a validation
+validation.json, its metrics by name. A checkpoint amid an epoch is named {epoch}-{batch}; the next
+one replaces it.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
+from typing import NamedTuple
 
 import paddle
 
+from utils import randomness
 from utils.errors import UserError
 
-PARAMETERS, OPTIMIZER, VALIDATION, BEST = "rec.pdparams", "rec.pdopt", "validation.json", "best"
+PARAMETERS, OPTIMIZER, BEST = "rec.pdparams", "rec.pdopt", "best"
+TRAINING, VALIDATION = "training.json", "validation.json"
 
 
-def save(directory: Path, epoch: int, model, optimizer, validation: dict) -> None:
-    """Save an epoch; its directory appears whole or not at all."""
-    unfinished, final = directory / f".{epoch}.unfinished", directory / str(epoch)
+class Position(NamedTuple):
+    """Where training stands: the batch to train on next, and how many came before it."""
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+
+    @property
+    def name(self) -> str:
+        """The name of a checkpoint made here; at the end of an epoch, that epoch's number."""
+        return f"{self.epoch}-{self.batch}" if self.batch else str(self.epoch - 1)
+
+
+def save(directory: Path, position: Position, model, optimizer, host_state, validation=None):
+    """Save a checkpoint; its directory appears whole or not at all.
+
+    `host_state` are the random numbers that the epoch's reader began with.
+    """
+    unfinished, final = directory / f".{position.name}.unfinished", directory / position.name
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     paddle.save(model.state_dict(), str(unfinished / PARAMETERS))
     paddle.save(optimizer.state_dict(), str(unfinished / OPTIMIZER))
+    training = position._asdict() | {"host": host_state, "paddle": randomness.paddle_state()}
+    (unfinished / TRAINING).write_text(json.dumps(training) + "\n", encoding="utf-8")
     if validation:
         (unfinished / VALIDATION).write_text(json.dumps(validation) + "\n", encoding="utf-8")
     shutil.rmtree(final, ignore_errors=True)
     unfinished.rename(final)
+    for outdated in amid_epochs(directory):
+        if outdated != final:
+            shutil.rmtree(outdated)
 
 
 def mark_best(directory: Path, metric: str) -> None:
@@ -44,30 +71,51 @@ def epochs(directory: Path) -> list[int]:
     return sorted(int(p.name) for p in directory.glob("*") if p.name.isdigit())
 
 
+def amid_epochs(directory: Path) -> list[Path]:
+    """The checkpoints made amid an epoch, in order."""
+    found = [path for path in directory.glob("*-*") if re.fullmatch(r"\d+-\d+", path.name)]
+    return sorted(found, key=lambda path: [int(number) for number in path.name.split("-")])
+
+
 def set_aside(directory: Path) -> Path | None:
     """Move the checkpoints of an earlier training to a directory of their own; returns which."""
-    earlier = [directory / str(epoch) for epoch in epochs(directory)]
+    earlier = [directory / str(epoch) for epoch in epochs(directory)] + amid_epochs(directory)
     if not earlier:
         return None
     number = 1
     while (aside := directory / f"earlier-{number}").exists():
         number += 1
     aside.mkdir()
-    for path in (*earlier, directory / BEST, directory / "meta_test.json"):
+    records = [directory / name for name in (BEST, "meta_test.json", "run.json", "history.jsonl")]
+    for path in (*earlier, *records):
         if path.is_symlink() or path.exists():
             path.rename(aside / path.name)
     return aside
 
 
-def resume(directory: Path, model, optimizer) -> int:
-    """Load the last epoch saved, if there is one; returns the epoch to go on with."""
-    saved = epochs(directory)
+def resume(directory: Path, model, optimizer) -> Position:
+    """Load the newest checkpoint, if there is one; returns where training goes on.
+
+    Random numbers go on too, the reader's from where its epoch began. PaddleRec's trainer leaves no
+    training.json: then only the epoch is known.
+    """
+    saved = [directory / str(epoch) for epoch in epochs(directory)] + amid_epochs(directory)
     if not saved:
-        return 0
-    last = directory / str(saved[-1])
-    load(last, model)
-    optimizer.set_state_dict(_read(last / OPTIMIZER))
-    return saved[-1] + 1
+        return Position()
+    newest = max(saved, key=_place)
+    load(newest, model)
+    optimizer.set_state_dict(_read(newest / OPTIMIZER))
+    if not (newest / TRAINING).is_file():
+        return Position(*_place(newest))
+    training = json.loads((newest / TRAINING).read_text(encoding="utf-8"))
+    randomness.set_host_state(training["host"])
+    randomness.set_paddle_state(training["paddle"])
+    return Position(training["epoch"], training["batch"], training["step"])
+
+
+def _place(checkpoint: Path) -> tuple[int, int]:
+    epoch, amid, batch = checkpoint.name.partition("-")
+    return (int(epoch), int(batch)) if amid else (int(epoch) + 1, 0)
 
 
 def _read(file: Path) -> dict:

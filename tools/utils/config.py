@@ -32,9 +32,12 @@ RUNNER = {
     "infer_load_path": str,
     "infer_start_epoch": int,
     "infer_end_epoch": int,
+    "save_seconds": (int, float),
     "resume": bool,
     "seed": int,
     "use_gpu": bool,
+    "use_fleet": bool,
+    "use_visual": bool,
     "use_auc": bool,
 }
 AT_LEAST_ONE = (
@@ -45,8 +48,20 @@ AT_LEAST_ONE = (
     "infer_tasks",
     "print_interval",
 )
-AT_LEAST_ZERO = ("num_workers", "seed", "infer_start_epoch", "infer_end_epoch")
-_NAMES = {str: "text", int: "a whole number", bool: "true or false", (int, str): "a number or auto"}
+AT_LEAST_ZERO = (
+    "num_workers",
+    "seed",
+    "save_seconds",
+    "infer_start_epoch",
+    "infer_end_epoch",
+)
+_NAMES = {
+    str: "text",
+    int: "a whole number",
+    bool: "true or false",
+    (int, str): "a number or auto",
+    (int, float): "a number",
+}
 
 
 def parse_arguments(description: str, arguments: list[str] | None = None) -> argparse.Namespace:

@@ -1,0 +1,135 @@
+"""A training that was killed and goes on ends with the parameters of one that was not."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import paddle
+import pytest
+from tools.conftest import CONFIG, ROOT, TINY
+
+LONGER = "hyper_parameters.tasks_per_epoch=64"  # 8 batches an epoch
+
+
+def kill_amid(output, checkpoint, config, *overrides):
+    """Start the trainer and kill it with all its processes once `checkpoint` is there."""
+    settings = [*TINY, f"runner.model_save_path={output}", "runner.save_seconds=0.001", *overrides]
+    command = [sys.executable, str(ROOT / "tools/trainer.py"), "-m", str(config), "-o", *settings]
+    with open(output.parent / "killed.log", "w") as log:
+        trainer = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    until = time.monotonic() + 120
+    while not (output / checkpoint).is_dir():
+        assert trainer.poll() is None and time.monotonic() < until, f"no {checkpoint}"
+    os.killpg(trainer.pid, signal.SIGKILL)
+    trainer.wait()
+    assert not (output / "1").exists()
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tool, tmp_path_factory):
+    output = tmp_path_factory.mktemp("uninterrupted") / "output"
+    tool("trainer", output, LONGER, "runner.print_interval=1")
+    return output
+
+
+def history(output):
+    return [json.loads(line) for line in (output / "history.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("checkpoint", ["0-5", "1-3"])
+def test_killed_amid_an_epoch(tool, uninterrupted, tmp_path, checkpoint):
+    output = tmp_path / "output"
+    kill_amid(output, checkpoint, CONFIG, LONGER)
+    printed = tool("trainer", output, LONGER, "runner.print_interval=1", "runner.resume=true")
+    assert f"going on with epoch {checkpoint[0]}, batch" in printed
+    for file in ("rec.pdparams", "rec.pdopt"):
+        assert (output / "1" / file).read_bytes() == (uninterrupted / "1" / file).read_bytes()
+    assert {path.name for path in output.iterdir()} == {
+        path.name for path in uninterrupted.iterdir()
+    }
+    steps = [[line["split"], line["epoch"], line["step"]] for line in history(output)]
+    assert steps == [
+        [line["split"], line["epoch"], line["step"]] for line in history(uninterrupted)
+    ]
+
+
+def test_two_processes_killed_amid_an_epoch(tool, tmp_path):
+    whole, output = tmp_path / "whole", tmp_path / "output"
+    tool("trainer", whole, LONGER, "runner.processes=2")
+    kill_amid(output, "1-3", CONFIG, LONGER, "runner.processes=2")
+    tool("trainer", output, LONGER, "runner.processes=2", "runner.resume=true")
+    assert (output / "1/rec.pdparams").read_bytes() == (whole / "1/rec.pdparams").read_bytes()
+
+
+def test_other_settings_are_told_of(tool, trained, tmp_path):
+    tool("trainer", tmp_path, "runner.epochs=1")
+    printed = tool("trainer", tmp_path, "runner.resume=true", "hyper_parameters.update_step=2")
+    assert "other settings than before: hyper_parameters.update_step, runner.epochs" in printed
+
+
+@pytest.fixture
+def random_model(tmp_path):
+    """A model directory whose reader draws from numpy and Python, and its network from Paddle."""
+    directory = tmp_path / "random_model"
+    (directory / "data").mkdir(parents=True)
+    (directory / "data/file").touch()
+    (directory / "config.yaml").write_text(
+        textwrap.dedent("""\
+        runner:
+          train_data_dir: data
+          train_batch_size: 2
+          use_gpu: false
+        """)
+    )
+    (directory / "reader.py").write_text(
+        textwrap.dedent("""\
+        import random
+        import numpy as np
+        from paddle.io import IterableDataset
+        class RecDataset(IterableDataset):
+            def __init__(self, files, config):
+                pass
+            def __iter__(self):
+                for _ in range(24):
+                    yield [np.float32([np.random.rand(), random.random()])]
+        """)
+    )
+    (directory / "dygraph_model.py").write_text(
+        textwrap.dedent("""\
+        import time
+        import paddle
+        class DygraphModel:
+            def create_model(self, config):
+                return paddle.nn.Sequential(paddle.nn.Linear(2, 8), paddle.nn.Dropout(0.5))
+            def create_optimizer(self, model, config):
+                rate = paddle.optimizer.lr.ExponentialDecay(0.1, 0.9)
+                return paddle.optimizer.Adam(rate, parameters=model.parameters())
+            def create_metrics(self):
+                return [], []
+            def train_forward(self, model, metrics, batch, config):
+                time.sleep(0.03)  # so that the kill comes in time
+                loss = (model(batch[0]) ** 2).mean()
+                return loss, metrics, {"loss": loss}
+        """)
+    )
+    return directory
+
+
+@pytest.mark.skipif(
+    paddle.__version__.startswith("2."),
+    reason="Paddle 2.6 does not tell how far the CPU's generator has come",
+)
+def test_random_numbers_go_on(tool, random_model, tmp_path):
+    config = random_model / "config.yaml"
+    tool("trainer", tmp_path / "whole", config=config)
+    kill_amid(tmp_path / "output", "1-4", config)
+    tool("trainer", tmp_path / "output", "runner.resume=true", config=config)
+    assert (tmp_path / "output/1/rec.pdparams").read_bytes() == (
+        tmp_path / "whole/1/rec.pdparams"
+    ).read_bytes()

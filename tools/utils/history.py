@@ -1,0 +1,105 @@
+"""What a run leaves to be read later: run.json, its settings and where it ran, and history.jsonl.
+
+A line of the history is a JSON object: `split` (train or valid), `epoch`, `step` (batches trained
+on so far), `seconds` since the run began, `values` by name, and after a validation the model's
+`summary`, if it makes one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import paddle
+
+RUN, HISTORY = "run.json", "history.jsonl"
+SHAPING = ("runner.seed", "runner.epochs", "runner.train_batch_size", "runner.train_data_dir")
+
+
+class History:
+    """Appends to the history of the run in `directory`.
+
+    A fresh run begins a new one; one that goes on drops the lines after `step`, which it is about
+    to repeat.
+    """
+
+    def __init__(self, directory: Path, config: dict, step: int | None = None):
+        self.file = directory / HISTORY
+        lines = [line for line in read(self.file) if line["step"] <= step] if step else []
+        self.began = time.time() - (lines[-1]["seconds"] if lines else 0)
+        write_text(directory / RUN, json.dumps(describe(config), indent=2) + "\n")
+        write_text(self.file, "".join(json.dumps(line) + "\n" for line in lines))
+
+    def add(self, split: str, epoch: int, step: int, values: dict, summary: dict | None = None):
+        """Add one line."""
+        line = {"split": split, "epoch": epoch, "step": step}
+        line |= {"seconds": round(time.time() - self.began, 3), "values": values}
+        line |= {"summary": summary} if summary else {}
+        with open(self.file, "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def changed(directory: Path, config: dict) -> list[str]:
+    """The settings, of those that shape training, that differ from those of the run so far."""
+    file = directory / RUN
+    before = json.loads(file.read_text(encoding="utf-8"))["config"] if file.is_file() else config
+    return [
+        key
+        for key in sorted({*before, *config})
+        if key.startswith("hyper_parameters.") or key in SHAPING
+        if before.get(key) != config.get(key)
+    ]
+
+
+def read(file: Path) -> list[dict]:
+    """The whole lines of a history; one that was cut short by a crash is left out."""
+    lines = []
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    for line in text.splitlines():
+        try:
+            lines.append(json.loads(line))
+        except ValueError:
+            break
+    return lines
+
+
+def describe(config: dict) -> dict:
+    """The settings of a run, and what it runs on."""
+    versions = {"python": platform.python_version(), "paddlepaddle": paddle.__version__}
+    return {
+        "command": sys.argv,
+        "started": datetime.now().isoformat(timespec="seconds"),
+        "config": config,
+        "versions": {**versions, "numpy": np.__version__},
+        "machine": {
+            "platform": platform.platform(),
+            "processor": processor(),
+            "cores": os.cpu_count(),
+            "device": paddle.get_device(),
+        },
+        "processes": paddle.distributed.get_world_size(),
+    }
+
+
+def processor() -> str:
+    """The processor's name, as far as the system tells."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor()
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a file that is there whole or not at all."""
+    unfinished = file.with_name(f".{file.name}.unfinished")
+    unfinished.write_text(text, encoding="utf-8")
+    os.replace(unfinished, file)
