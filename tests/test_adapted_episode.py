@@ -75,10 +75,10 @@ def test_the_model_is_left_as_it_was(model, batch):
 @pytest.mark.parametrize(
     ("changes", "title"),
     [
-        ({}, "4-way 1-shot: MAML on Conv4"),
+        ({}, "4-way 1-shot: second-order MAML on Conv4"),
         ({"order": 1}, "4-way 1-shot: first-order MAML on Conv4"),
         ({"algorithm": "fomaml", "k_spt": 5}, "4-way 5-shot: first-order MAML on Conv4"),
-        ({"network": "mlp"}, "4-way 1-shot: MAML on MLP"),
+        ({"network": "mlp"}, "4-way 1-shot: second-order MAML on MLP"),
     ],
 )
 def test_the_title_says_what_is_trained(changes, title):

@@ -110,7 +110,7 @@ class DygraphModel:
     def title(self, config) -> str:
         """The experiment in words."""
         setting = Settings.from_config(config)
-        algorithm = "MAML" if setting.order == 2 else "first-order MAML"
+        algorithm = f"{'second' if setting.order == 2 else 'first'}-order MAML"
         network = {"conv4": "Conv4", "mlp": "MLP"}[setting.network]
         return f"{setting.n_way}-way {setting.k_spt}-shot: {algorithm} on {network}"
 
