@@ -180,7 +180,8 @@ def inner_steps(run: Run) -> str:
         for step in range(max(len(c.x) for c in lines))
     ]
     numbers = table(["Inner steps", *(c.label for c in lines)], rows)
-    return f'{missing}<div class="grid">{"".join(plots)}</div><div class="card numbers">{numbers}</div>'
+    drawn = f'<div class="grid">{"".join(plots)}</div>'
+    return f'{missing}{drawn}<div class="card numbers">{numbers}</div>'
 
 
 def steps_plot(name: str, lines: list[Curve]) -> str:
