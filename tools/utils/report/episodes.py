@@ -16,8 +16,8 @@ def section(episodes: list, missing: str) -> str:
     return (
         f"<p>The first {len(episodes)} tasks of the test split. The net sees the support images "
         "with their classes, takes its inner steps and classifies the queries. Under each query: "
-        "the class predicted before the first step with its probability, and below it after the "
-        f'last.</p><div class="grid">{shown}</div>'
+        "the class predicted before the first step and its probability, and below it after the "
+        f'last step.</p><div class="episodes">{shown}</div>'
     )
 
 
@@ -38,10 +38,11 @@ def episode_table(number: int, episode) -> str:
             f'<tr><th scope="row"><div class="support"><b>{letter(c)}</b>{support}</div></th>'
             f"{cells}</tr>"
         )
-    total = len(episode.query_y)
+    shown, total = most * way, len(episode.query_y)
+    count = f"{shown} of {total} queries shown" if shown < total else f"{total} queries"
     return (
-        f'<div class="episode"><h3>Task {number}: {before:.0f} % right before, {after:.0f} % after'
-        f'</h3><div class="scroll"><table><caption>{most * way} of {total} queries shown</caption>'
+        f'<div class="episode"><h3>Task {number}: {before:.0f} % → {after:.0f} % right</h3>'
+        f'<div class="scroll"><table><caption>{count}</caption>'
         '<thead><tr><th scope="col">Class</th>'
         f'<th scope="colgroup" colspan="{most}">Queries</th></tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div></div>"

@@ -73,7 +73,7 @@ def headline(run: Run) -> str:
     elif validation:
         name = next(iter(validation["values"]))
         value = _value(name, validation["values"])
-        facts = [f"Validation: {_words(name)}, best epoch so far: {validation['epoch']}"]
+        facts = [f"Validation: {_words(name)}, best epoch: {validation['epoch']}"]
         facts += protocol(validation.get("summary") or {})
     else:
         return '<div class="card"><p>There is neither a validation nor a meta-test yet.</p></div>'
@@ -90,7 +90,9 @@ def protocol(summary: dict) -> list[str]:
     facts = []
     if "tasks" in summary:
         split = f" of the split “{summary['split']}”" if "split" in summary else ""
-        facts.append(f"{summary['tasks']} tasks{split}; ± is the 95 % confidence interval")
+        facts.append(
+            f"{summary['tasks']} tasks{split}; ± is the 95 % confidence interval of the mean"
+        )
     if "query" in summary:
         together = ", classified together (transductive)" if summary.get("transductive") else ""
         facts.append(f"{summary['query']} queries per class{together}")
@@ -103,7 +105,7 @@ def learning_curve(run: Run) -> str:
     """A plot per value, and the validations as a table."""
     if not run.history:
         return "<p>Nothing has been recorded yet.</p>"
-    unit = "meta-steps" if any("tasks" in line["values"] for line in run.history) else "steps"
+    unit = "meta-steps" if run.of_tasks() else "steps"
     plots = [
         figure(_words(name), _note(run, name), curves(run, name, number, unit))
         for number, name in enumerate(run.values())
@@ -156,7 +158,7 @@ def inner_steps(run: Run) -> str:
         if summary and "accuracy_per_step" in summary
     ]
     missing = ""
-    if not run.meta_test:
+    if run.of_tasks() and not run.meta_test:
         missing = f"<p>There is no meta-test yet. To make one:</p>{_command(run, 'infer.py')}"
     if not found:
         return missing

@@ -36,6 +36,10 @@ class Run(NamedTuple):
         """The lines of a split that have a value."""
         return [x for x in self.history if x["split"] == split and value in x["values"]]
 
+    def of_tasks(self) -> bool:
+        """Whether accuracy is counted over tasks, as in meta-learning."""
+        return any("tasks" in line["values"] for line in self.history)
+
     def best_validation(self) -> dict | None:
         """The first validation with the highest main value, as the trainer marks it."""
         for name in self._names("valid")[:1]:
