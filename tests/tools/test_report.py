@@ -314,7 +314,7 @@ def test_another_model_directory(tmp_path):
     [
         [valid_line(0, 0.5)],
         [valid_line(0, 0.5, math.nan), train_line(3, acc=0.5, loss=math.inf)],
-        [train_line(1, acc=math.nan, loss=math.nan), valid_line(0, math.nan, math.nan)],
+        [train_line(1, acc=0.2, loss=math.nan), valid_line(0, math.nan, math.nan)],
         [
             line
             for e in range(500)
@@ -329,6 +329,15 @@ def test_any_history_is_drawn(tmp_path, history):
     drawn = [attributes.get("d", "") for tag, attributes in found.elements if tag == "path"]
     assert not any(word in d for d in drawn for word in ("nan", "inf"))
     assert "± nan" not in found.text
+
+
+def test_a_value_that_never_was_a_number_is_not_drawn(tmp_path):
+    history = [train_line(1, loss=0.5, gradient_norm=math.nan)]
+    (svg,) = without_model(write_run(tmp_path / "run", history)).all("svg")
+    assert svg["aria-label"].startswith("Loss over steps")
+    history = [train_line(1, loss=math.nan)]
+    found = without_model(write_run(tmp_path / "run", history))
+    assert "Nothing that was recorded is a finite number." in found.text
 
 
 def test_a_line_cut_short_is_left_out(tmp_path):

@@ -109,7 +109,12 @@ def learning_curve(run: Run) -> str:
     plots = [
         figure(_words(name), _note(run, name), curves(run, name, number, unit))
         for number, name in enumerate(run.values())
+        if any(
+            math.isfinite(line["values"][name]) for line in run.history if name in line["values"]
+        )
     ]
+    if not plots:
+        return "<p>Nothing that was recorded is a finite number.</p>"
     return f'<div class="grid">{"".join(plots)}</div>{validations(run)}'
 
 

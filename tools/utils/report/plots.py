@@ -23,6 +23,7 @@ COLOURS = {
 }
 WIDTH = 420  # units of the drawing; the page scales it to the room there is
 MARKED = 40  # up to so many points each gets a mark
+CROWDED = 1000  # beyond so many a line gets thinner
 
 
 DASHES = {"train": "-", "valid": "--", "test": "-"}  # told apart without colour, too
@@ -101,7 +102,7 @@ def _draw(axes, curve: Curve) -> None:
         DASHES[curve.colour],
         marker="o" if marked else None,
         color=colour,
-        linewidth=1.2 if thin else 2,
+        linewidth=2 if not thin else 1.2 if len(x) <= CROWDED else 0.6,
         markersize=4,
         label=curve.label,
     )
