@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import paddle
+from adapted_episode import AdaptedEpisode, adapted_episode
 from net import MLP, Conv4
 from paddle_maml import MAML
 from paddle_maml.errors import UserError
@@ -104,6 +106,19 @@ class DygraphModel:
             "order": setting.order,
             "inner_lr": setting.base_optimizer__learning_rate,
         }
+
+    def title(self, config) -> str:
+        """The experiment in words."""
+        setting = Settings.from_config(config)
+        algorithm = f"{'second' if setting.order == 2 else 'first'}-order MAML"
+        network = {"conv4": "Conv4", "mlp": "MLP"}[setting.network]
+        return f"{setting.n_way}-way {setting.k_spt}-shot: {algorithm} on {network}"
+
+    def episodes(self, dy_model, batch_data, config) -> Iterator[AdaptedEpisode]:
+        """The tasks of a test batch one by one, with the predictions of their queries."""
+        steps = Settings.from_config(config).update_step_test
+        for task in zip(*self.create_feeds(batch_data, config)):
+            yield adapted_episode(dy_model, *task, steps)
 
 
 def accuracy(logits, labels):

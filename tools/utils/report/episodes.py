@@ -1,0 +1,64 @@
+"""Sample episodes as tables."""
+
+from __future__ import annotations
+
+from html import escape
+
+from utils.picture import examples, letter
+from utils.report.markup import image
+
+
+def section(episodes: list, missing: str) -> str:
+    """The episodes as tables: a row per class, its support images and its first queries."""
+    if not episodes:
+        return f"<p>There are no episodes to show: {escape(missing)}</p>" if missing else ""
+    shown = "".join(episode_table(number, episode) for number, episode in enumerate(episodes, 1))
+    return (
+        f"<p>The first {len(episodes)} tasks of the test split. The net sees the support images "
+        "with their classes, takes its inner steps and classifies the queries. Under each query: "
+        "the class predicted before the first step and its probability, and below it after the "
+        f'last step.</p><div class="episodes">{shown}</div>'
+    )
+
+
+def episode_table(number: int, episode) -> str:
+    way = episode.before.shape[1]
+    before, after = (
+        100 * (p.argmax(1) == episode.query_y).mean() for p in (episode.before, episode.after)
+    )
+    most = max(len(examples(episode.query_y, c)) for c in range(way))
+    rows = []
+    for c in range(way):
+        support = "".join(
+            image(episode.support_x[i], f"support image of class {letter(c)}")
+            for i in examples(episode.support_y, c)
+        )
+        cells = "".join(query(episode, i, c) for i in examples(episode.query_y, c))
+        rows.append(
+            f'<tr><th scope="row"><div class="support"><b>{letter(c)}</b>{support}</div></th>'
+            f"{cells}</tr>"
+        )
+    shown, total = most * way, len(episode.query_y)
+    count = f"{shown} of {total} queries shown" if shown < total else f"{total} queries"
+    return (
+        f'<div class="episode"><h3>Task {number}: {before:.0f} % → {after:.0f} % right</h3>'
+        f'<div class="scroll"><table><caption>{count}</caption>'
+        '<thead><tr><th scope="col">Class</th>'
+        f'<th scope="colgroup" colspan="{most}">Queries</th></tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div></div>"
+    )
+
+
+def query(episode, i: int, c: int) -> str:
+    """A cell: a query, and what is predicted of it."""
+    parts = []
+    for when, probabilities in (("before", episode.before[i]), ("after", episode.after[i])):
+        guess = probabilities.argmax()
+        kind, mark = ("right", "✓") if guess == c else ("wrong", "✗")
+        parts.append(
+            f'<span class="{kind}"><span class="hidden">{when}: </span>'
+            f"{letter(guess)} {100 * probabilities[guess]:.0f}&#8239;% {mark}"
+            f'<span class="hidden"> {kind}</span></span>'
+        )
+    picture = image(episode.query_x[i], f"query of class {letter(c)}")
+    return f'<td class="query {kind}">{picture}{"<br>".join(parts)}</td>'
