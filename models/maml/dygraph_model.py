@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 
 import paddle
@@ -23,6 +24,8 @@ class DygraphModel:
     """
 
     def __init__(self):
+        # With paddle 2.6, which sets the level first, PaddleRec's infer would print nothing.
+        logging.getLogger("__main__").setLevel(logging.INFO)
         self.schedule = None  # of the meta-learning rate
         self.scheduled = None  # where it stood at the last meta-step
         self.tested = None  # the parameters of the last meta-test

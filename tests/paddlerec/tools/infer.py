@@ -1,10 +1,14 @@
 """Behaves like PaddleRec's tools/infer.py where a model directory can tell."""
 
+import logging
 import os
 
 os.environ["FLAGS_enable_pir_api"] = "0"
 import paddle  # before the model directory, and so before Pillow
 from utils import batches, create_loader, load_model_class, printed, read_config
+
+logging.basicConfig(level=logging.INFO)  # without effect: Paddle was first, with its own level
+logger = logging.getLogger(__name__)  # of that level, as nobody sets another: WARNING in 2.6
 
 
 def main():
@@ -23,8 +27,10 @@ def main():
         for number, batch in batches(loader):  # with gradients on
             metrics, tensors = model_class.infer_forward(model, metrics, batch, config)
             if number % config["runner.print_interval"] == 0:
-                print(f"epoch: {epoch}, batch_id: {number}, {printed(metrics, names, tensors)}")
-        print(f"epoch: {epoch} done, {printed(metrics, names, tensors)}")
+                logger.info(
+                    f"epoch: {epoch}, batch_id: {number}, {printed(metrics, names, tensors)}"
+                )
+        logger.info(f"epoch: {epoch} done, {printed(metrics, names, tensors)}")
 
 
 if __name__ == "__main__":

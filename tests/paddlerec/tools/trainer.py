@@ -1,10 +1,15 @@
 """Behaves like PaddleRec's tools/trainer.py where a model directory can tell."""
 
+import logging
 import os
 
 os.environ["FLAGS_enable_pir_api"] = "0"
 import paddle  # before the model directory, and so before Pillow
 from utils import batches, create_loader, load_model_class, printed, read_config
+
+logging.basicConfig(level=logging.INFO)  # without effect: Paddle was first, with its own level
+logger = logging.getLogger(__name__)
+logger.setLevel(logging.INFO)
 
 
 def main():
@@ -31,8 +36,10 @@ def main():
             loss.backward()
             optimizer.step()  # and nobody steps a learning-rate schedule
             if number % config["runner.print_interval"] == 0:
-                print(f"epoch: {epoch}, batch_id: {number}, {printed(metrics, names, tensors)}")
-        print(f"epoch: {epoch} done, {printed(metrics, names, tensors)}")
+                logger.info(
+                    f"epoch: {epoch}, batch_id: {number}, {printed(metrics, names, tensors)}"
+                )
+        logger.info(f"epoch: {epoch} done, {printed(metrics, names, tensors)}")
         if not use_fleet or paddle.distributed.get_rank() == 0:
             # Data lie relative to the configuration, checkpoints to where one stands.
             prefix = os.path.join(config["runner.model_save_path"], str(epoch), "rec")
