@@ -130,3 +130,14 @@ def test_the_last_line_of_infer_is_this_projects_meta_test(log, run, model):
     summary = json.loads((model / "output_model_maml/meta_test.json").read_text())
     assert found[-1][1:3] == (f"{summary['accuracy']:.6f}", f"{summary['ci95']:.6f}")
     assert summary["tasks"] == 40
+
+
+def test_the_configuration_for_full_omniglot_is_the_headlines():
+    full, headline = (
+        yaml.safe_load((ROOT / name).read_text())
+        for name in ("docs/upstream/config_bigdata.yaml", "config.yaml")
+    )
+    assert full["hyper_parameters"] == headline["hyper_parameters"]
+    same = ("train_batch_size", "infer_batch_size", "infer_tasks", "epochs", "seed")
+    assert [full["runner"][key] for key in same] == [headline["runner"][key] for key in same]
+    assert full["runner"]["infer_end_epoch"] == headline["runner"]["epochs"]
