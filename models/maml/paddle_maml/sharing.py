@@ -25,7 +25,9 @@ def share(tasks: int, batch: int, ranks: int = 1, rank: int = 0):
     Parameters
     ----------
     tasks, batch : int
-        Tasks of an epoch, and of one batch over all processes.
+        Tasks of an epoch, and of one batch over all processes; multiples of `ranks` both.
+    ranks, rank : int
+        How many processes there are, and which of them this is.
 
     Yields
     ------
