@@ -10,6 +10,7 @@ import pytest
 from omniglot_reader import RecDataset
 from paddle.io import DataLoader
 from paddle_maml.errors import UserError
+from paddle_maml.image_classes import load_image_classes, save_image_classes
 from PIL import Image
 
 CLASSES, IMAGES = 12, 8
@@ -39,7 +40,8 @@ def reader(root: Path, split: str = "train", **changes):
         "runner.train_data_dir": "train",
         "runner.valid_data_dir": "val",
         "runner.test_data_dir": "test",
-        "runner.train_batch_size": 4,
+        "runner.train_batch_size": changes.pop("batch_size", 4),
+        "runner.use_fleet": changes.pop("fleet", False),
         "runner.infer_batch_size": 4,
         "runner.valid_tasks": 10,
         "runner.infer_tasks": 10,
@@ -105,7 +107,8 @@ def test_the_same_seed_split_epoch_and_index_give_the_same_task(data):
 
 def test_seed_split_epoch_and_index_each_give_other_tasks(data):
     train = reader(data, tasks_per_epoch=200)
-    first, second = as_bytes(train), as_bytes(train)
+    first, train.epoch = as_bytes(train), 1
+    second = as_bytes(train)
     tasks = [*first, *second]
     tasks += as_bytes(reader(data, seed=2))
     tasks += as_bytes(reader(data, "val")) + as_bytes(reader(data, "test"))
@@ -113,13 +116,28 @@ def test_seed_split_epoch_and_index_each_give_other_tasks(data):
     assert len(set(tasks)) == len(tasks)
 
 
-def test_an_iterator_opened_and_dropped_changes_nothing(data):
-    disturbed, plain = reader(data), reader(data)
-    assert any(disturbed)
-    next(iter(disturbed))
-    assert as_bytes(disturbed) == as_bytes(plain)
-    assert any(disturbed)
-    assert as_bytes(disturbed) == as_bytes(plain)
+def paddlerec_epochs(dataset, workers, epochs=3):
+    """The batches that PaddleRec's trainer trains on, epoch by epoch; it never sets `epoch`."""
+    loader = DataLoader(dataset, batch_size=4, drop_last=True, num_workers=workers)
+    for _ in range(epochs):
+        assert any(loader())  # it opens the reader once more and drops it
+        seen = []
+        for batch in loader():
+            dataset.config["meta_steps"] = dataset.config.get("meta_steps", 0) + 1
+            seen.append([tensor.numpy() for tensor in batch])
+        yield as_bytes(seen)
+
+
+@pytest.mark.parametrize("batches", [1, 3, 20])  # the DataLoader prefetches a few
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_epochs_follow_from_the_meta_steps_made(data, batches, workers):
+    plain, wanted = reader(data, tasks_per_epoch=4 * batches), []
+    for plain.epoch in range(3):
+        loader = DataLoader(plain, batch_size=4)
+        wanted.append(as_bytes([tensor.numpy() for tensor in batch] for batch in loader))
+    assert len(set(sum(wanted, []))) == 3 * batches
+    found = paddlerec_epochs(reader(data, tasks_per_epoch=4 * batches), workers)
+    assert list(found) == wanted
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
@@ -183,6 +201,47 @@ def test_every_process_has_as_many_batches_whatever_its_workers(data, monkeypatc
             found.append(as_bytes([tensor.numpy() for tensor in batch] for batch in loader))
         assert len(found[0]) == 3
         assert found[0] == found[1]
+
+
+def test_with_fleet_every_process_takes_a_whole_batch(data, monkeypatch):
+    """Two processes with 4 tasks each train on the tasks of one with 8, step by step."""
+    one = DataLoader(reader(data, tasks_per_epoch=20, batch_size=8), batch_size=8, drop_last=True)
+    one = [as_bytes(zip(*(tensor.numpy() for tensor in batch))) for batch in one]
+    monkeypatch.setattr(paddle.distributed, "get_world_size", lambda: 2)
+    for workers in (0, 2):
+        shares = []
+        for rank in range(2):
+            monkeypatch.setattr(paddle.distributed, "get_rank", lambda rank=rank: rank)
+            dataset = reader(data, tasks_per_epoch=20, fleet=True)
+            loader = DataLoader(dataset, batch_size=4, drop_last=True, num_workers=workers)
+            shares.append([as_bytes(zip(*(t.numpy() for t in batch))) for batch in loader])
+        assert [len(tasks) for tasks in one] == [8, 8]
+        assert [sorted(a + b) for a, b in zip(*shares)] == [sorted(tasks) for tasks in one]
+        assert len(shares[0]) == len(shares[1]) == 2
+
+
+@pytest.mark.parametrize("folders", ["", "a/b", "c"])
+def test_inference_reads_the_images_alone(tmp_path, folders):
+    (tmp_path / folders).mkdir(parents=True, exist_ok=True)
+    for level in (51, 0, 255):
+        Image.new("L", (30, 30), level).save(tmp_path / folders / f"{level:03d}.png")
+    (tmp_path / "notes.txt").write_text("no image")
+    config = {"runner.inference": True}  # the only key that PaddleRec's paddle_infer.py gives
+    dataset = RecDataset([str(path) for path in tmp_path.iterdir()], config)
+    (batch,) = next(iter(DataLoader(dataset, batch_size=3)))
+    assert batch.dtype == paddle.float32 and list(batch.shape) == [3, 1, 28, 28]
+    assert batch[:, 0, 14, 14].tolist() == pytest.approx([1, 0.8, 0])
+
+
+def test_inference_reads_packed_images(data, tmp_path):
+    classes = load_image_classes(data / "test", 4)
+    save_image_classes(tmp_path, classes)
+    config = {"runner.inference": True, "hyper_parameters.imgsize": 4}
+    config["hyper_parameters.conv_stride"] = 2
+    dataset = RecDataset([str(path) for path in tmp_path.iterdir()], config)
+    images = np.stack([image for (image,) in dataset])
+    assert len(dataset) == CLASSES * IMAGES
+    assert np.array_equal(np.rint(255 * (1 - images)), classes.images)
 
 
 def test_a_directory_of_two_splits_is_warned_of(data):

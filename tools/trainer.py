@@ -21,10 +21,12 @@ from utils.progress import Progress, logger
 
 def main():
     arguments, config, model_class = open_tool(__doc__)
+    # PaddleRec's word for having been launched, which the environment says as well.
+    fleet = config.pop("runner.use_fleet", False)
     if not processes.launched():
         for override in arguments.opt:
             logger.info(f"-o {override}")
-        count = processes.wanted(config)
+        count = 1 if fleet else processes.wanted(config)
         required(config, "runner.epochs")
         processes.share(required(config, "runner.train_batch_size"), count)
         if count > 1:  # a user's mistakes are told of while there is one process to tell

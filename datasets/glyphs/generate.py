@@ -150,7 +150,9 @@ def generate(out: Path, classes: int = 120, images: int = 20, seed: int = 0) -> 
         shape = new_character(rng)
         for writer in range(images):
             drawing = write(rng, shape, style)
-            drawing.save(folder / f"{c + 1:04d}_{writer + 1:02d}.png", optimize=True)
+            # Not PNG as Omniglot's: where paddle 2.6 is imported before Pillow, that has no zlib.
+            grey = drawing.convert("L").quantize(2)
+            grey.save(folder / f"{c + 1:04d}_{writer + 1:02d}.gif", optimize=True)
 
 
 def whole(low: int, high: int):

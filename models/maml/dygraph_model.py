@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import math
 from collections.abc import Iterator
 
@@ -12,6 +14,7 @@ from paddle_maml import MAML
 from paddle_maml.errors import UserError
 from paddle_maml.metrics import meta_test_metrics
 from paddle_maml.settings import Settings
+from paddle_maml.sharing import meta_batch
 
 
 class DygraphModel:
@@ -22,13 +25,20 @@ class DygraphModel:
     `optimizer.step()` make the meta-update (8).
     """
 
+    def __init__(self):
+        # With paddle 2.6, which sets the level first, PaddleRec's infer would print nothing.
+        logging.getLogger("__main__").setLevel(logging.INFO)
+        self.schedule = None  # of the meta-learning rate
+        self.scheduled = None  # where it stood at the last meta-step
+        self.tested = None  # the parameters of the last meta-test
+
     def check(self, config):
         """Refuse a hyper-parameter that does not exist or cannot have its value."""
         tasks = Settings.from_config(config).tasks_per_epoch
-        if tasks < config.get("runner.train_batch_size", 1):
+        if tasks < meta_batch(config):
             raise UserError(
                 f"hyper_parameters.tasks_per_epoch = {tasks} is less than one batch of "
-                f"runner.train_batch_size = {config['runner.train_batch_size']} tasks: raise it."
+                f"runner.train_batch_size = {meta_batch(config)} tasks: raise it."
             )
 
     def create_model(self, config):
@@ -57,13 +67,13 @@ class DygraphModel:
 
     def create_optimizer(self, dy_model, config):
         """The meta-optimizer of line 8."""
+        self.check(config)
         setting = Settings.from_config(config)
         meta_lr = setting.meta_optimizer__learning_rate
         if setting.meta_optimizer__decay == "cosine":
-            per_epoch = setting.tasks_per_epoch // config["runner.train_batch_size"]
-            steps = per_epoch * config["runner.epochs"]
+            steps = setting.tasks_per_epoch // meta_batch(config) * config["runner.epochs"]
             # In closed form: Paddle's own follows from the last rate, and so stays at zero.
-            meta_lr = paddle.optimizer.lr.LambdaDecay(
+            meta_lr = self.schedule = paddle.optimizer.lr.LambdaDecay(
                 meta_lr, lambda step: (1 + math.cos(math.pi * min(step / steps, 1))) / 2
             )
         return paddle.optimizer.Adam(meta_lr, parameters=dy_model.parameters())
@@ -74,6 +84,7 @@ class DygraphModel:
 
     def train_forward(self, dy_model, metrics_list, batch_data, config):
         """Lines 4 to 7: adapt to each task on its support set, and the loss on its queries."""
+        self._count_step(config)
         support_x, support_y, query_x, query_y = self.create_feeds(batch_data, config)
         loss, logits = dy_model(support_x, support_y, query_x, query_y)
         metrics_list[0].accuracies.update(accuracy(logits, query_y).unsqueeze(1).numpy())
@@ -81,6 +92,7 @@ class DygraphModel:
 
     def infer_forward(self, dy_model, metrics_list, batch_data, config):
         """Meta-test: query accuracy before and after each inner step, task by task."""
+        self._begin_test(dy_model, metrics_list)
         steps = Settings.from_config(config).update_step_test
         for support_x, support_y, query_x, query_y in zip(*self.create_feeds(batch_data, config)):
             learners = dy_model.path(support_x, support_y, steps)
@@ -119,6 +131,23 @@ class DygraphModel:
         steps = Settings.from_config(config).update_step_test
         for task in zip(*self.create_feeds(batch_data, config)):
             yield adapted_episode(dy_model, *task, steps)
+
+    def _count_step(self, config):
+        """Do what PaddleRec's trainer leaves undone: step the schedule, tell the reader."""
+        config["meta_steps"] = config.get("meta_steps", 0) + 1
+        if self.schedule is None:
+            return
+        if self.schedule.last_epoch == self.scheduled:  # the trainer has not stepped it since
+            self.schedule.step()
+        self.scheduled = self.schedule.last_epoch
+
+    def _begin_test(self, dy_model, metrics_list):
+        """Forget another checkpoint's tasks: PaddleRec's infer keeps its metrics for all."""
+        parameters = b"".join(p.numpy().tobytes() for p in dy_model.parameters())
+        digest = hashlib.sha256(parameters).digest()
+        if digest != self.tested:
+            metrics_list[0].reset()
+        self.tested = digest
 
 
 def accuracy(logits, labels):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import warnings
+from pathlib import Path
 
 import numpy as np
 import paddle
-from paddle.io import IterableDataset, get_worker_info
+from paddle.io import IterableDataset
 from paddle_maml.episodes import check_enough, draw_episode, episode_rng
-from paddle_maml.image_classes import load_image_classes
+from paddle_maml.image_classes import SUFFIXES, load_image_classes, read_image
 from paddle_maml.settings import Settings
+from paddle_maml.sharing import meta_batch, share
 
 
 class RecDataset(IterableDataset):
@@ -21,10 +23,13 @@ class RecDataset(IterableDataset):
     it is, and so whether classes are rotated and how many tasks there are, follows from whether the
     config names it as train, valid or test directory.
 
-    Task i of epoch e is drawn from (seed, split, e, i) alone. An epoch ends when an iterator is
-    exhausted: one that is opened and dropped, as PaddleRec's trainer does, changes nothing, unless
-    the epoch is so short (a handful of batches) that the DataLoader's prefetching exhausts it. A
-    trainer that uses worker processes has to set `epoch` itself, as this project's does.
+    Task i of epoch e is drawn from (seed, split, e, i) alone. The trainer may say which epoch it is
+    by setting `epoch`, as this project's does. PaddleRec's does not; there `DygraphModel` counts in
+    the config they share how many meta-steps were made, and the epoch follows from that: however
+    often an iterator is opened and dropped, and whatever process reads.
+
+    With `runner.inference`, which PaddleRec's tools for exported models set, yields every image of
+    the directory or of its folders instead, as a list of one array (channels, side, side).
 
     Parameters
     ----------
@@ -38,17 +43,21 @@ class RecDataset(IterableDataset):
         super().__init__()
         setting = Settings.from_config(config)
         directory = os.path.dirname(file_list[0])
+        self.images = self.epoch = None
+        if config.get("runner.inference", False):
+            self.images = load_images(directory, setting.imgsize, setting.channels)
+            return
+        self.config = config
         self.split = _split(directory, config)
         training = self.split == "train"
         self.seed = config.get("runner.seed", 12345)
-        self.epoch = 0
         self.tasks = {
             "train": setting.tasks_per_epoch,
             "valid": config.get("runner.valid_tasks", 200),
             "test": config.get("runner.infer_tasks", 600),
         }[self.split]
-        self.batch_size = config.get(
-            "runner.train_batch_size" if training else "runner.infer_batch_size", 1
+        self.batch_size = (
+            meta_batch(config) if training else config.get("runner.infer_batch_size", 1)
         )
         if training:  # whole batches only, so that every process has as many
             self.tasks -= self.tasks % self.batch_size
@@ -58,30 +67,40 @@ class RecDataset(IterableDataset):
         check_enough(self.classes, directory, self.way, self.shot, self.query)
 
     def __len__(self):
-        return self.tasks
+        return self.tasks if self.images is None else len(self.images)
 
     def __iter__(self):
+        if self.images is not None:
+            yield from ([_ink(image)] for image in self.images)
+            return
+        epoch = self._epoch()
         for index in self._share():
-            rng = episode_rng(self.seed, self.split, self.epoch, index)
+            rng = episode_rng(self.seed, self.split, epoch, index)
             task = draw_episode(self.classes, rng, self.way, self.shot, self.query, self.rotation)
             yield [_ink(task.support_x), task.support_y, _ink(task.query_x), task.query_y]
-        if self.split == "train":
-            self.epoch += 1
+
+    def _epoch(self):
+        if self.split != "train":
+            return 0
+        if self.epoch is not None:
+            return self.epoch
+        return self.config.get("meta_steps", 0) * self.batch_size // self.tasks
 
     def _share(self):
-        """The tasks of this process: in training by rank one in turn, by worker a batch in turn.
+        """The tasks that this process and worker draws: of training a part, of others all."""
+        if self.split != "train":
+            return share(self.tasks, self.batch_size)
+        ranks, rank = paddle.distributed.get_world_size(), paddle.distributed.get_rank()
+        return share(self.tasks, self.batch_size, ranks, rank)
 
-        The DataLoader collects a batch from each worker in turn, so that the batches are the same
-        for any number of workers.
-        """
-        rank, ranks = 0, 1
-        if self.split == "train":
-            rank, ranks = paddle.distributed.get_rank(), paddle.distributed.get_world_size()
-        worker = get_worker_info()
-        number, workers = (worker.id, worker.num_workers) if worker else (0, 1)
-        for place, index in enumerate(range(rank, self.tasks, ranks)):
-            if place // (self.batch_size // ranks) % workers == number:
-                yield index
+
+def load_images(directory, side, channels):
+    """The images in a directory or, if it has none, in its folders: uint8, ordered by path."""
+    files = sorted(Path(directory).iterdir())
+    files = [f for f in files if f.suffix.lower() in SUFFIXES and not f.name.startswith(".")]
+    if files:
+        return np.stack([read_image(file, side, channels) for file in files])
+    return load_image_classes(directory, side, channels).images
 
 
 def _ink(images):

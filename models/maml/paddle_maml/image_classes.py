@@ -228,7 +228,7 @@ def read_image(file: Path, side: int, channels: int) -> np.ndarray:
     except UNREADABLE as error:
         advice = "replace or remove it"
         if "codec configuration" in str(error):  # paddle 2.6 exports a zlib that Pillow refuses
-            advice = "import PIL before paddle, or use data in the packed form"
+            advice = "start with LD_PRELOAD=libz.so.1, or use data in the packed form"
         raise UserError(f"cannot read the image {file} ({error}): {advice}") from error
 
 

@@ -1,0 +1,3 @@
+"""The stand-ins are run, not imported."""
+
+collect_ignore = ["tools"]
