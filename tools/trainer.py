@@ -113,10 +113,11 @@ def train_epoch(model_class, model, optimizer, loader, epoch, config) -> None:
 
 def batches(loader) -> int | None:
     """How many batches a loader gives, if its reader knows its length."""
-    length = getattr(loader.dataset, "__len__", None)
-    if length is None:
+    try:
+        samples = len(loader.dataset)
+    except RuntimeError:  # what Paddle's datasets raise unless they define it
         return None
-    return length() // (loader.batch_size * paddle.distributed.get_world_size())
+    return samples // (loader.batch_size * paddle.distributed.get_world_size())
 
 
 if __name__ == "__main__":

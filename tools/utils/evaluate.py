@@ -5,11 +5,17 @@ from __future__ import annotations
 import time
 
 from utils.config import required
+from utils.errors import UserError
 from utils.progress import Progress
 
 
 def evaluate(model_class, model, loader, epoch, config):
     """Run `infer_forward` over all batches; returns its metrics, their names and last tensors."""
+    if not hasattr(model_class, "infer_forward"):
+        raise UserError(
+            f"{config['model_dir']}/dygraph_model.py has no infer_forward: evaluate such a model "
+            "with its own script."
+        )
     model.eval()
     metrics, names = model_class.create_metrics()
     batch_size = required(config, "runner.infer_batch_size")
