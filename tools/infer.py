@@ -14,7 +14,7 @@ from utils import checkpoint
 from utils.config import path_of, required
 from utils.errors import UserError, run
 from utils.evaluate import evaluate
-from utils.model import create_loader, open_tool
+from utils.model import create_loader, foreign, open_tool
 from utils.progress import logger
 
 
@@ -24,7 +24,7 @@ def main():
     directory = path_of(config, config.get("runner.infer_load_path", "model_output"))
     found = checkpoints(directory, config)
     model = model_class.create_model(config)
-    loader = create_loader(config, "test")
+    loader = create_loader(config, "test", drop_last=foreign(model_class))  # as PaddleRec's infer
     for path in found:
         logger.info(f"load model {path}")
         checkpoint.load(path, model)

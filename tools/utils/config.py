@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
@@ -39,6 +40,11 @@ RUNNER = {
     "use_fleet": bool,
     "use_visual": bool,
     "use_auc": bool,
+}
+# What PaddleRec's trainer and infer can do besides; false is what these do anyhow.
+PADDLERECS = {
+    "use_xpu": "there is runner.use_gpu.",
+    "use_npu": "there is runner.use_gpu.",
 }
 AT_LEAST_ONE = (
     "train_batch_size",
@@ -101,7 +107,7 @@ def load_config(path: str, overrides: list[str]) -> dict:
             raise UserError(f"-o {override}: write key=value, e.g. -o runner.epochs=3.")
         if key in SECTIONS[1:]:
             raise UserError(f"-o {override}: {key} is a section; name a key in it, {key}.NAME=...")
-        config[key] = _value(key, value)
+        config[key] = _value(key, value, config.get(key))
     if not isinstance(config.get("workspace", ""), str):
         raise UserError(f"workspace is {config['workspace']!r}: it takes a directory's name.")
     directory = file.resolve().parent
@@ -110,28 +116,34 @@ def load_config(path: str, overrides: list[str]) -> dict:
     return config
 
 
-def check_runner(config: dict, unknown) -> None:
-    """Check the keys below `runner.`: `unknown(sentence)` is told of each one not in RUNNER.
+def check_runner(config: dict) -> dict[str, str]:
+    """Check the keys below `runner.`; returns those that the tools do not read, each with a hint.
 
     Raises
     ------
     UserError
         If a value has the wrong type or is out of range.
     """
+    unread = {}
     for key, value in config.items():
         if not key.startswith("runner."):
             if key.split(".")[0] not in (*SECTIONS, "config_abs_dir", "model_dir"):
-                unknown(f"unknown key {key}: the sections are {', '.join(SECTIONS)}.")
+                unread[key] = f"the sections are {', '.join(SECTIONS)}."
             continue
         name = key[len("runner.") :]
-        if name not in RUNNER:
+        if name in PADDLERECS:
+            if value:
+                unread[key] = PADDLERECS[name]
+        elif name not in RUNNER:
             near = difflib.get_close_matches(name, RUNNER, 1)
-            hint = f"did you mean runner.{near[0]}?" if near else f"known: {', '.join(RUNNER)}."
-            unknown(f"unknown key {key}: {hint}")
+            unread[key] = (
+                f"did you mean runner.{near[0]}?" if near else f"known: {', '.join(RUNNER)}."
+            )
         elif not _fits(value, RUNNER[name]):
             raise UserError(f"{key} is {value!r}: it takes {_NAMES[RUNNER[name]]}.")
         elif name in AT_LEAST_ONE and value < 1 or name in AT_LEAST_ZERO and value < 0:
             raise UserError(f"{key} is {value}: it takes {int(name in AT_LEAST_ONE)} or more.")
+    return unread
 
 
 def required(config: dict, key: str):
@@ -171,13 +183,18 @@ def _flat(tree: dict, prefix: str = "") -> dict:
 
 
 def _fits(value, kinds) -> bool:
+    if kinds is bool:
+        return value in (0, 1)  # as some of PaddleRec's files have it
     # isinstance would take true for a whole number.
     return type(value) in (kinds if isinstance(kinds, tuple) else (kinds,))
 
 
-def _value(key: str, text: str):
+def _value(key: str, text: str, before):
     if RUNNER.get(key[len("runner.") :]) is str:
         return text
+    if isinstance(before, float):
+        with suppress(ValueError):  # 1e-3 is text to YAML, and 1 a whole number
+            return float(text)
     try:
         return yaml.safe_load(text)
     except (yaml.YAMLError, ValueError) as error:

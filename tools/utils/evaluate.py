@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import time
 
+from utils.config import required
 from utils.errors import UserError
 from utils.progress import Progress
 
 
 def evaluate(model_class, model, loader, epoch, config):
     """Run `infer_forward` over all batches; returns its metrics, their names and last tensors."""
+    if not hasattr(model_class, "infer_forward"):
+        raise UserError(
+            f"{config['model_dir']}/dygraph_model.py has no infer_forward: evaluate such a model "
+            "with its own script."
+        )
     model.eval()
     metrics, names = model_class.create_metrics()
-    progress = Progress(epoch, config.get("runner.print_interval", 10), None)
-    number = tensors = None
+    batch_size = required(config, "runner.infer_batch_size")
+    progress = Progress(epoch, config.get("runner.print_interval", 10), None, batch_size)
+    tensors = None
     for number, batch in progress.over(loader):
         started = time.time()
         metrics, tensors = model_class.infer_forward(model, metrics, batch, config)
         progress.report(number, started, metrics, names, tensors)
-    if number is None:
-        raise UserError("the reader gave no batch: there is nothing to evaluate on.")
     progress.done(metrics, names, tensors)
     return metrics, names, tensors

@@ -29,8 +29,7 @@ def open_tool(description: str):
 def load_model_class(config: dict):
     """Import `DygraphModel` from the model directory and let it check the configuration.
 
-    A model with a `check(config)` method has its keys checked strictly; of any other, unknown keys
-    are only warned of.
+    Of a model directory that was written for PaddleRec, unread keys are only warned of.
     """
     directory = config["model_dir"]
     if not os.path.isfile(os.path.join(directory, "dygraph_model.py")):
@@ -40,12 +39,19 @@ def load_model_class(config: dict):
         )
     sys.path.insert(1, directory)
     model_class = importlib.import_module("dygraph_model").DygraphModel()
-    if hasattr(model_class, "check"):
-        check_runner(config, unknown=_refuse)
+    unread = check_runner(config)
+    if not foreign(model_class):
+        for key, hint in unread.items():
+            raise UserError(f"unknown key {key}: {hint}")
         model_class.check(config)
-    else:
-        check_runner(config, unknown=logger.warning)
+    elif unread:
+        logger.warning(f"not read by these tools, perhaps by the model: {', '.join(unread)}")
     return model_class
+
+
+def foreign(model_class) -> bool:
+    """Whether the model was written for PaddleRec's tools: those for these have `check(config)`."""
+    return not hasattr(model_class, "check")
 
 
 def set_device(config: dict) -> None:
@@ -57,8 +63,8 @@ def set_device(config: dict) -> None:
     paddle.set_device("gpu" if wanted and found else "cpu")
 
 
-def create_loader(config: dict, split: str) -> DataLoader:
-    """The batches of a split: "train", "valid" or "test"."""
+def create_loader(config: dict, split: str, drop_last: bool = False) -> DataLoader:
+    """The batches of a split: "train", always without an incomplete last one, "valid" or "test"."""
     training = split == "train"
     batch_size = required(config, f"runner.{'train' if training else 'infer'}_batch_size")
     reader = config.get(f"runner.{'train' if training else 'infer'}_reader_path", "reader")
@@ -84,10 +90,6 @@ def create_loader(config: dict, split: str) -> DataLoader:
     return DataLoader(
         dataset,
         batch_size=processes.share(batch_size, world_size()) if training else batch_size,
-        drop_last=training,
+        drop_last=training or drop_last,
         num_workers=config.get("runner.num_workers", 0),
     )
-
-
-def _refuse(sentence):
-    raise UserError(sentence)

@@ -8,7 +8,11 @@ import time
 
 from tqdm import tqdm
 
+from utils.errors import UserError
+
 logger = logging.getLogger("paddlerec")
+
+METRIC, METRIC_IN_TRAINING = "{}: {:.6f},", "{}:{:.6f}, "  # PaddleRec's two spellings
 
 
 def start_log() -> None:
@@ -20,26 +24,37 @@ def start_log() -> None:
     logger.propagate = False
 
 
-def values(metrics, names, tensors) -> str:
-    """`acc: 0.981000, loss:0.06` as PaddleRec prints them."""
-    text = "".join(f"{n}: {m.accumulate():.6f}, " for n, m in zip(names, metrics))
-    return text + "".join(f"{n}:{str(t.numpy()).strip('[]')}, " for n, t in (tensors or {}).items())
+def values(metrics, names, tensors, metric=METRIC) -> str:
+    """`acc: 0.981000,loss:0.06,` as PaddleRec prints them."""
+    text = "".join(metric.format(n, m.accumulate()) for n, m in zip(names, metrics))
+    return text + "".join(f"{n}:{str(t.numpy()).strip('[]')}," for n, t in (tensors or {}).items())
 
 
 class Progress:
-    """Reports the batches of one epoch: a bar on a terminal, a line per `interval` otherwise."""
+    """Reports the batches of one epoch: a bar on a terminal, a line per `interval` otherwise.
 
-    def __init__(self, epoch, interval: int, batches: int | None):
+    `batch_size` is given for an evaluation: PaddleRec's lines then name it, while those of training
+    count the samples.
+    """
+
+    def __init__(self, epoch, interval: int, batches: int | None, batch_size: int | None = None):
         self.epoch, self.interval, self.batches = epoch, interval, batches
+        self.batch_size, self.training = batch_size, batch_size is None
         self.began = time.time()
         self.waited = self.ran = 0.0
         self.samples = 0
 
     def over(self, loader):
-        """Yield (batch number, batch), timing the reader and what is done with the batch."""
+        """Yield (batch number, batch), timing the reader and what is done with the batch.
+
+        Raises
+        ------
+        UserError
+            If the loader gives no batch at all.
+        """
         with tqdm(total=self.batches, desc=f"epoch {self.epoch}", disable=None, leave=False) as bar:
             self.bar = bar
-            asked = time.time()
+            asked, number = time.time(), None
             for number, batch in enumerate(loader):
                 got = time.time()
                 self.waited += got - asked
@@ -47,23 +62,29 @@ class Progress:
                 yield number, batch
                 asked = time.time()
                 bar.update()
+        if number is None:
+            raise UserError(
+                "the reader gave no batch: check the data, or make the batch size smaller."
+            )
 
     def report(self, number: int, started: float, metrics, names, tensors) -> None:
         """Tell of batch `number`, whose work began at `started`."""
         self.ran += time.time() - started
         if number % self.interval:
             return
-        described = values(metrics, names, tensors)
+        metric = METRIC_IN_TRAINING if self.training else METRIC
+        described = values(metrics, names, tensors, metric)
         if not self.bar.disable:
-            self.bar.set_postfix_str(described.rstrip(", "))
+            self.bar.set_postfix_str(" ".join(described.split()).rstrip(","))
             return
         total = self.waited + self.ran
+        samples = self.samples / self.interval if self.training else self.batch_size
         logger.info(
             f"epoch: {self.epoch}, batch_id: {number}, {described}"
-            f"avg_reader_cost: {self.waited / self.interval:.5f} sec, "
+            f" avg_reader_cost: {self.waited / self.interval:.5f} sec, "
             f"avg_batch_cost: {total / self.interval:.5f} sec, "
-            f"avg_samples: {self.samples / self.interval:.5f}, "
-            f"ips: {self.samples / (total + 0.0001):.5f} ins/s"
+            f"avg_samples: {samples:.5f}, "
+            f"ips: {self.samples / (total + 0.0001):.{5 if self.training else 2}f} ins/s"
         )
         self.waited = self.ran = 0.0
         self.samples = 0
@@ -72,5 +93,5 @@ class Progress:
         """Tell of the whole epoch."""
         logger.info(
             f"epoch: {self.epoch} done, {values(metrics, names, tensors)}"
-            f"epoch time: {time.time() - self.began:.2f} s"
+            f" epoch time: {time.time() - self.began:.2f} s"
         )
