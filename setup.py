@@ -2,7 +2,9 @@
 
 from setuptools import find_packages, setup
 
-TEST = ["pytest>=7,<10", "ruff>=0.6,<1"]
+REPORT = ["matplotlib>=3.7,<4"]
+VISUAL = ["visualdl>=2.5,<3"]
+TEST = ["pytest>=7,<10", "ruff>=0.6,<1", *REPORT, *VISUAL]
 
 setup(
     name="paddle-maml",
@@ -15,6 +17,8 @@ setup(
     extras_require={
         "cpu": ["paddlepaddle>=2.6.2,<3.4"],
         "gpu": ["paddlepaddle-gpu>=2.6.2,<3.4", "numpy<2", "setuptools"],
+        "report": REPORT,
+        "visual": VISUAL,
         "test": TEST,
         "dev": TEST,
     },

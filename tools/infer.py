@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import utils.before_paddle  # noqa: F401
@@ -13,9 +12,11 @@ import paddle
 from utils import checkpoint
 from utils.config import path_of, required
 from utils.errors import UserError, run
-from utils.evaluate import evaluate
+from utils.evaluate import evaluate, measured
+from utils.history import write_text
 from utils.model import create_loader, foreign, open_tool
 from utils.progress import logger
+from utils.visual import Visual
 
 
 def main():
@@ -25,12 +26,18 @@ def main():
     found = checkpoints(directory, config)
     model = model_class.create_model(config)
     loader = create_loader(config, "test", drop_last=foreign(model_class))  # as PaddleRec's infer
-    for path in found:
+    visual = Visual(directory, "infer") if config.get("runner.use_visual", False) else None
+    for number, path in enumerate(found):
         logger.info(f"load model {path}")
         checkpoint.load(path, model)
-        metrics, _, _ = evaluate(model_class, model, loader, path.resolve().name, config)
+        name = path.resolve().name
+        metrics, names, tensors = evaluate(model_class, model, loader, name, config)
+        summary = None
         if hasattr(model_class, "summary"):
-            report(model_class.summary(metrics, config), path, directory, config)
+            summary = model_class.summary(metrics, config)
+            report(summary, path, directory, config)
+        if visual:
+            visual.add("infer", name, number, measured(metrics, names, tensors), summary)
 
 
 def checkpoints(directory: Path, config: dict) -> list[Path]:
@@ -57,9 +64,7 @@ def report(summary: dict, path: Path, directory: Path, config: dict) -> None:
         "seed": config.get("runner.seed", 12345),
         "checkpoint": str(path.resolve()),
     }
-    unfinished = directory / ".meta_test.unfinished"
-    unfinished.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    os.replace(unfinished, directory / "meta_test.json")
+    write_text(directory / "meta_test.json", json.dumps(summary, indent=2) + "\n")
 
 
 if __name__ == "__main__":

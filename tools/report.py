@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from itertools import islice
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import utils.before_paddle  # noqa: F401
 # isort: split
 from utils import checkpoint
 from utils.errors import UserError, run
+from utils.history import write_text
 from utils.model import create_loader, load_model_class, set_device
 from utils.progress import logger, start_log
 from utils.report.record import Run, read_run
@@ -79,11 +79,9 @@ def ask_model(recorded: Run) -> tuple[str, list, str]:
 
 
 def write(file: Path, text: str) -> None:
-    """Write a file that is there whole or not at all."""
-    unfinished = file.with_name(f".{file.name}.unfinished")
+    """Write the page, or say why that cannot be."""
     try:
-        unfinished.write_text(text, encoding="utf-8")
-        os.replace(unfinished, file)
+        write_text(file, text)
     except OSError as error:
         raise UserError(
             f"cannot write {file} ({error.strerror}): name another with --out."

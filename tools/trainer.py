@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import islice
 from pathlib import Path
 
 import utils.before_paddle  # noqa: F401
@@ -13,10 +14,12 @@ from utils import checkpoint, processes, randomness
 from utils.checkpoint import Position
 from utils.config import path_of, required
 from utils.errors import UserError, run
-from utils.evaluate import evaluate
+from utils.evaluate import evaluate, measured
 from utils.history import History, changed
 from utils.model import create_loader, open_tool
+from utils.picture import episode_picture
 from utils.progress import Progress, logger
+from utils.visual import Visual, log_writer
 
 
 def main():
@@ -28,6 +31,8 @@ def main():
             logger.info(f"-o {override}")
         count = 1 if fleet else processes.wanted(config)
         required(config, "runner.epochs")
+        if config.get("runner.use_visual", False):
+            log_writer()
         processes.share(required(config, "runner.train_batch_size"), count)
         if count > 1:  # a user's mistakes are told of while there is one process to tell
             create_loaders(config)
@@ -77,15 +82,19 @@ def train(model_class, config) -> None:
             logger.warning(f"going on with other settings than before: {', '.join(keys)}")
     elif leading and (aside := checkpoint.set_aside(directory)):
         logger.info(f"the checkpoints of an earlier training are now in {aside}")
-    history = History(directory, config, position.step) if leading else None
+    records = []
+    if leading:
+        records.append(History(directory, config, position.step))
+        if config.get("runner.use_visual", False):
+            records.append(Visual(directory, "train"))
     seconds = config.get("runner.save_seconds", 60)
     saved = time.time()
     while position.epoch < required(config, "runner.epochs"):
         host_state = randomness.host_state()
         steps = train_epoch(model_class, parallel, optimizer, loader, position, config)
         for position, values in steps:
-            if leading and values:
-                history.add("train", position.epoch, position.step, values)
+            for record in records if values else ():
+                record.add("train", position.epoch, position.step, values)
             if leading and seconds and time.time() - saved >= seconds:
                 checkpoint.save(directory, position, model, optimizer, host_state)
                 saved = time.time()
@@ -95,7 +104,10 @@ def train(model_class, config) -> None:
         values = None
         if valid is not None:
             values, summary = validate(model_class, model, valid, epoch, config)
-            history.add("valid", epoch, position.step, values, summary)
+            for record in records:
+                record.add("valid", epoch, position.step, values, summary)
+                if isinstance(record, Visual):
+                    record.add_pictures(pictures(model_class, model, valid, config), position.step)
         checkpoint.save(directory, position, model, optimizer, randomness.host_state(), values)
         saved = time.time()
         if values:
@@ -147,11 +159,12 @@ def validate(model_class, model, loader, epoch, config) -> tuple[dict, dict]:
     return measured(metrics, names, tensors), summary
 
 
-def measured(metrics, names, tensors) -> dict[str, float]:
-    """Metrics and single-number tensors by name."""
-    values = {name: float(metric.accumulate()) for name, metric in zip(names, metrics)}
-    single = {name: t for name, t in (tensors or {}).items() if t.size == 1}
-    return values | {name: float(t) for name, t in single.items()}
+def pictures(model_class, model, loader, config) -> list:
+    """The first episodes of the validation data as images, if the model shows any."""
+    if not hasattr(model_class, "episodes"):
+        return []
+    episodes = model_class.episodes(model, next(iter(loader)), config)
+    return [episode_picture(episode) for episode in islice(episodes, 4)]
 
 
 def gradient_norm(model) -> float:

@@ -39,6 +39,8 @@ class RecDataset(IterableDataset):
         The flat config; see `paddle_maml.settings.Settings` for the hyper-parameters.
     """
 
+    shares_workers = True
+
     def __init__(self, file_list, config):
         super().__init__()
         setting = Settings.from_config(config)

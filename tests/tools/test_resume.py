@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 import time
 
 import paddle
@@ -71,54 +70,6 @@ def test_other_settings_are_told_of(tool, trained, tmp_path):
     tool("trainer", tmp_path, "runner.epochs=1")
     printed = tool("trainer", tmp_path, "runner.resume=true", "hyper_parameters.update_step=2")
     assert "other settings than before: hyper_parameters.update_step, runner.epochs" in printed
-
-
-@pytest.fixture
-def random_model(tmp_path):
-    """A model directory whose reader draws from numpy and Python, and its network from Paddle."""
-    directory = tmp_path / "random_model"
-    (directory / "data").mkdir(parents=True)
-    (directory / "data/file").touch()
-    (directory / "config.yaml").write_text(
-        textwrap.dedent("""\
-        runner:
-          train_data_dir: data
-          train_batch_size: 2
-          use_gpu: false
-        """)
-    )
-    (directory / "reader.py").write_text(
-        textwrap.dedent("""\
-        import random
-        import numpy as np
-        from paddle.io import IterableDataset
-        class RecDataset(IterableDataset):
-            def __init__(self, files, config):
-                pass
-            def __iter__(self):
-                for _ in range(24):
-                    yield [np.float32([np.random.rand(), random.random()])]
-        """)
-    )
-    (directory / "dygraph_model.py").write_text(
-        textwrap.dedent("""\
-        import time
-        import paddle
-        class DygraphModel:
-            def create_model(self, config):
-                return paddle.nn.Sequential(paddle.nn.Linear(2, 8), paddle.nn.Dropout(0.5))
-            def create_optimizer(self, model, config):
-                rate = paddle.optimizer.lr.ExponentialDecay(0.1, 0.9)
-                return paddle.optimizer.Adam(rate, parameters=model.parameters())
-            def create_metrics(self):
-                return [], []
-            def train_forward(self, model, metrics, batch, config):
-                time.sleep(0.03)  # so that the kill comes in time
-                loss = (model(batch[0]) ** 2).mean()
-                return loss, metrics, {"loss": loss}
-        """)
-    )
-    return directory
 
 
 @pytest.mark.skipif(

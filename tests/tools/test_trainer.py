@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import math
 import re
+import subprocess
+import sys
 
 import numpy as np
 import paddle
 import pytest
+from tools.conftest import CONFIG, ROOT, TINY
 
 NUMBER = r"-?\d+\.\d+"
 BATCH = re.compile(
@@ -51,7 +54,7 @@ def test_the_run_is_recorded(trained):
     ]
     log = (trained.parent / "log").read_text()
     for line in history:
-        assert f"acc:{line['values']['acc']:.6f}, " in log.replace("acc: ", "acc:")
+        assert f"acc:{line['values']['acc']:.6f}," in log.replace("acc: ", "acc:")
     assert [line["values"]["learning_rate"] for line in history if "loss" in line["values"]] == (
         pytest.approx([0.001 * (1 + math.cos(math.pi * step / 4)) for step in range(4)])
     )
@@ -79,14 +82,39 @@ def test_reader_processes_do_not_change_the_parameters(tool, trained, tmp_path):
     assert parameters(tmp_path) == parameters(trained)
 
 
-def test_two_processes_train_to_the_parameters_of_one(tool, trained, tmp_path):
-    tool("trainer", tmp_path, "runner.processes=2")
-    one = paddle.load(str(trained / "1/rec.pdparams"))
-    two = paddle.load(str(tmp_path / "1/rec.pdparams"))
-    assert one.keys() == two.keys()
+def test_reader_processes_share_a_reader_that_knows_nothing_of_them(tool, random_model, tmp_path):
+    config = random_model / "config.yaml"
+    reader = random_model / "reader.py"
+    reader.write_text(reader.read_text().replace("[np.random.rand(), random.random()]", "[_, 1]"))
+    tool("trainer", tmp_path / "alone", "runner.epochs=1", config=config)
+    tool("trainer", tmp_path / "shared", "runner.epochs=1", "runner.num_workers=2", config=config)
+    assert parameters(tmp_path / "shared", 0) == parameters(tmp_path / "alone", 0)
+
+
+def launched(output, *overrides):
+    """Train as users of paddle.distributed.launch start it."""
+    logs = output.with_name("launched.log")
+    launch = ["-m", "paddle.distributed.launch", "--nproc_per_node=2", "--log_dir", str(logs)]
+    command = [sys.executable, *launch, str(ROOT / "tools/trainer.py"), "-m", str(CONFIG), "-o"]
+    settings = [*TINY, f"runner.model_save_path={output}", "runner.use_fleet=true", *overrides]
+    done = subprocess.run([*command, *settings], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+
+
+def assert_near(one, other):
+    """Parameters agree to 1e-6."""
+    one, other = (paddle.load(str(output / "1/rec.pdparams")) for output in (one, other))
+    assert one.keys() == other.keys()
     for name in one:
         if not isinstance(one[name], dict):
-            np.testing.assert_allclose(two[name].numpy(), one[name].numpy(), rtol=0, atol=1e-6)
+            np.testing.assert_allclose(other[name].numpy(), one[name].numpy(), rtol=0, atol=1e-6)
+
+
+def test_two_processes_train_to_the_parameters_of_one(tool, trained, tmp_path):
+    tool("trainer", tmp_path / "own", "runner.processes=2")
+    assert_near(trained, tmp_path / "own")
+    launched(tmp_path / "fleet")
+    assert parameters(tmp_path / "fleet") == parameters(tmp_path / "own")
 
 
 def test_training_goes_on_from_given_parameters(tool, trained, tmp_path):

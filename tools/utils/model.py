@@ -8,7 +8,7 @@ import sys
 
 import paddle
 from paddle.distributed import get_world_size as world_size
-from paddle.io import DataLoader
+from paddle.io import DataLoader, IterableDataset, get_worker_info
 
 from utils import processes
 from utils.config import check_runner, load_config, parse_arguments, path_of, required
@@ -87,9 +87,31 @@ def create_loader(config: dict, split: str, drop_last: bool = False) -> DataLoad
             "runner.*_reader_path."
         ) from error
     dataset = reader_class(files, config)
+    batch_size = processes.share(batch_size, world_size()) if training else batch_size
+    workers = config.get("runner.num_workers", 0)
+    if workers and isinstance(dataset, IterableDataset) and not hasattr(dataset, "shares_workers"):
+        dataset = BatchesInTurn(dataset, batch_size)
     return DataLoader(
         dataset,
-        batch_size=processes.share(batch_size, world_size()) if training else batch_size,
+        batch_size=batch_size,
         drop_last=training or drop_last,
-        num_workers=config.get("runner.num_workers", 0),
+        num_workers=workers,
     )
+
+
+class BatchesInTurn(IterableDataset):
+    """A reader that knows nothing of worker processes, with its batches taken by them in turn.
+
+    Without it each worker would give all of the data. The DataLoader asks the workers in turn, so
+    batches come as from one process; a reader that does know says so by `shares_workers`.
+    """
+
+    def __init__(self, reader, batch_size: int):
+        super().__init__()
+        self.reader, self.batch_size = reader, batch_size
+
+    def __iter__(self):
+        worker = get_worker_info()
+        for place, sample in enumerate(self.reader):
+            if place // self.batch_size % worker.num_workers == worker.id:
+                yield sample

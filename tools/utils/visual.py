@@ -1,0 +1,53 @@
+"""A run in VisualDL: visualdl --logdir RUN_DIR/visualDL_log"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from utils.errors import UserError
+
+DIRECTORY = "visualDL_log"
+
+
+def log_writer():
+    """VisualDL's writer; it is an extra."""
+    try:
+        from visualdl import LogWriter
+    except ModuleNotFoundError as error:
+        if error.name != "visualdl":
+            raise
+        raise UserError(
+            'runner.use_visual: there is no VisualDL here: pip install -e ".[visual]", '
+            "or set it to false."
+        ) from error
+    return LogWriter
+
+
+class Visual:
+    """Writes scalars and images of the run in `directory`, under the name of a tool.
+
+    Inner-loop curves, accuracy over inner steps, are runs of their own, one per evaluation, so that
+    VisualDL lays them over each other.
+    """
+
+    def __init__(self, directory: Path, name: str):
+        self.directory = directory / DIRECTORY
+        self.writer = log_writer()(str(self.directory / name))
+
+    def add(self, split: str, epoch, step: int, values: dict, summary: dict | None = None) -> None:
+        """Add values by name, and what the model's summary tells of inner steps."""
+        curve = (summary or {}).get("accuracy_per_step", [])
+        after = {f"acc_after_inner_step_{inner}": value for inner, value in enumerate(curve)}
+        for name, value in {**values, **after}.items():
+            if math.isfinite(value):
+                self.writer.add_scalar(f"{split}/{name}", value, step)
+        if curve:
+            with log_writer()(str(self.directory / "inner_loop" / f"{split}_{epoch}")) as writer:
+                for inner, value in enumerate(curve):
+                    writer.add_scalar("inner_loop/acc", value, inner)
+
+    def add_pictures(self, pictures, step: int) -> None:
+        """Add episodes drawn as uint8 (height, width, 3)."""
+        for number, picture in enumerate(pictures):
+            self.writer.add_image(f"valid/episode_{number}", picture, step)
