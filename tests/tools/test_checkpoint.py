@@ -31,6 +31,12 @@ def test_without_a_validation_the_last_is_taken(tmp_path):
     assert checkpoint.best_or_last(tmp_path).name == "10"
 
 
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    (tmp_path / ".0-7.unfinished").mkdir()
+    save(tmp_path, 0, None)
+    assert [path.name for path in tmp_path.iterdir()] == ["0"]
+
+
 def test_an_earlier_training_is_set_aside(tmp_path):
     for number in (1, 2):
         save(tmp_path, 0, 0.5)

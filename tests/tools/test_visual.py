@@ -18,7 +18,9 @@ def watched(tool, tmp_path_factory):
 
 def scalars(directory, tag) -> list[tuple[int, float]]:
     (log,) = directory.glob("*.log")
-    return [(point.id, point.value) for point in LogReader(file_path=str(log)).get_data("scalar", tag)]
+    return [
+        (point.id, point.value) for point in LogReader(file_path=str(log)).get_data("scalar", tag)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -52,9 +52,8 @@ def save(directory: Path, position: Position, model, optimizer, host_state, vali
         (unfinished / VALIDATION).write_text(json.dumps(validation) + "\n", encoding="utf-8")
     shutil.rmtree(final, ignore_errors=True)
     unfinished.rename(final)
-    for outdated in amid_epochs(directory):
-        if outdated != final:
-            shutil.rmtree(outdated)
+    for outdated in {*amid_epochs(directory), *directory.glob(".[0-9]*.unfinished")} - {final}:
+        shutil.rmtree(outdated)  # an unfinished one is of a process that was killed
 
 
 def mark_best(directory: Path, metric: str) -> None:
