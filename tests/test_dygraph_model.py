@@ -80,3 +80,22 @@ def test_with_fleet_a_meta_step_takes_a_batch_per_process(monkeypatch):
     config["hyper_parameters.tasks_per_epoch"] = BATCH
     with pytest.raises(UserError, match="4 is less than one batch of .* = 8 tasks"):
         model_class.check(config)
+
+
+def test_the_loss_of_a_meta_test_is_the_mean_over_the_tasks_so_far():
+    config, model_class = dict(CONFIG), DygraphModel()
+    model = model_class.create_model(config)
+    metrics, _ = model_class.create_metrics()
+    losses = []
+    for seed in (1, 2):
+        tasks = batch(3, seed)
+        _, tensors = model_class.infer_forward(model, metrics, tasks, config)
+        for support_x, support_y, query_x, query_y in zip(*tasks):
+            logits = model.adapt(support_x, support_y, steps=1)(query_x).numpy()
+            chosen = np.exp(logits)[range(WAY), query_y.numpy()] / np.exp(logits).sum(1)
+            losses.append(-np.log(chosen).mean())
+        assert tensors["loss"].ndim == 0
+        assert float(tensors["loss"]) == pytest.approx(np.mean(losses), rel=1e-5)
+    assert model_class.summary(metrics, config)["loss_per_step"][1] == pytest.approx(
+        np.mean(losses), rel=1e-5
+    )

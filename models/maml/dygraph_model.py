@@ -87,22 +87,24 @@ class DygraphModel:
         self._count_step(config)
         support_x, support_y, query_x, query_y = self.create_feeds(batch_data, config)
         loss, logits = dy_model(support_x, support_y, query_x, query_y)
-        metrics_list[0].accuracies.update(accuracy(logits, query_y).unsqueeze(1).numpy())
+        metrics_list[0].meta_test.accuracies.update(accuracy(logits, query_y).unsqueeze(1).numpy())
         return loss, metrics_list, {"loss": loss}
 
     def infer_forward(self, dy_model, metrics_list, batch_data, config):
-        """Meta-test: query accuracy before and after each inner step, task by task."""
+        """Meta-test: query accuracy and loss before and after each inner step, task by task."""
         self._begin_test(dy_model, metrics_list)
-        steps = Settings.from_config(config).update_step_test
+        meta_test, steps = metrics_list[0].meta_test, Settings.from_config(config).update_step_test
         for support_x, support_y, query_x, query_y in zip(*self.create_feeds(batch_data, config)):
             learners = dy_model.path(support_x, support_y, steps)
-            curve = paddle.stack([accuracy(learner(query_x), query_y) for learner in learners])
-            metrics_list[0].accuracies.update(curve.unsqueeze(0).numpy())
-        return metrics_list, None
+            logits = [learner(query_x) for learner in learners]
+            meta_test.accuracies.update([[float(accuracy(z, query_y)) for z in logits]])
+            meta_test.losses.update([[float(dy_model.loss(z, query_y)) for z in logits]])
+        return metrics_list, {"loss": paddle.to_tensor(meta_test.losses.mean()[-1], "float32")}
 
     def summary(self, metrics_list, config):
         """The meta-test in full, for `meta_test.json` and for the table that infer prints."""
-        setting, accuracies = Settings.from_config(config), metrics_list[0].accuracies
+        setting, meta_test = Settings.from_config(config), metrics_list[0].meta_test
+        accuracies = meta_test.accuracies
         return {
             "accuracy": accuracies.mean()[-1].item(),
             "ci95": accuracies.ci95()[-1].item(),
@@ -113,6 +115,7 @@ class DygraphModel:
             "steps": setting.update_step_test,
             "accuracy_per_step": accuracies.mean().tolist(),
             "ci95_per_step": accuracies.ci95().tolist(),
+            "loss_per_step": meta_test.losses.mean().tolist(),
             "transductive": True,
             "rotation": False,
             "order": setting.order,

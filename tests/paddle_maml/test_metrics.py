@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from paddle_maml.metrics import TaskAccuracies, meta_test_metrics
+from paddle_maml.metrics import TaskCurves, meta_test_metrics
 
 
 def test_mean_and_interval_per_inner_step():
-    accuracies = TaskAccuracies()
+    accuracies = TaskCurves()
     accuracies.update([[0.0, 0.5], [0.5, 1.0]])
     accuracies.update([[1.0, 0.9]])
     assert accuracies.tasks == 3
@@ -18,14 +18,14 @@ def test_mean_and_interval_per_inner_step():
 
 
 def test_one_task_has_no_interval():
-    accuracies = TaskAccuracies()
+    accuracies = TaskCurves()
     accuracies.update([[0.2, 0.4]])
     assert np.isnan(accuracies.ci95()).all() and len(accuracies.ci95()) == 2
 
 
 def test_metrics_follow_the_last_inner_step_and_can_be_reset():
     metrics, names = meta_test_metrics()
-    metrics[0].accuracies.update([[0.0, 0.25], [0.0, 0.75]])
+    metrics[0].meta_test.accuracies.update([[0.0, 0.25], [0.0, 0.75]])
     found = dict(zip(names, (metric.accumulate() for metric in metrics)))
     assert found == pytest.approx({"acc": 0.5, "ci95": 1.96 * 0.125**0.5 / 2**0.5, "tasks": 2})
     metrics[0].reset()

@@ -123,7 +123,7 @@ def test_two_processes_of_fleet_train_as_this_projects_two_on_twice_the_batch(ru
 
 
 def test_the_last_line_of_infer_is_this_projects_meta_test(log, run, model):
-    found = re.findall(rf" epoch: (\d) done, {VALUES}$", run("infer"), re.MULTILINE)
+    found = re.findall(rf" epoch: (\d) done, {VALUES}loss:{NUMBER},$", run("infer"), re.MULTILINE)
     assert [(epoch, float(tasks)) for epoch, _, _, tasks in found] == [("0", 40), ("1", 40)]
     command = [sys.executable, str(ROOT / "tools/infer.py"), "-m", str(model / "config.yaml")]
     subprocess.run(command, check=True, capture_output=True, timeout=300)

@@ -55,7 +55,7 @@ def test_the_run_is_recorded(trained):
     log = (trained.parent / "log").read_text()
     for line in history:
         assert f"acc:{line['values']['acc']:.6f}," in log.replace("acc: ", "acc:")
-    assert [line["values"]["learning_rate"] for line in history if "loss" in line["values"]] == (
+    assert [line["values"]["learning_rate"] for line in history if line["split"] == "train"] == (
         pytest.approx([0.001 * (1 + math.cos(math.pi * step / 4)) for step in range(4)])
     )
     assert len(history[-1]["summary"]["accuracy_per_step"]) == 4

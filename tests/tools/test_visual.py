@@ -30,6 +30,7 @@ def scalars(directory, tag) -> list[tuple[int, float]]:
         ("train", "learning_rate"),
         ("train", "gradient_norm"),
         ("valid", "acc"),
+        ("valid", "loss"),
         ("valid", "acc_after_inner_step_3"),
     ],
 )

@@ -1,12 +1,12 @@
-"""Accuracy over tasks, with its confidence interval."""
+"""Accuracy and loss over tasks, with confidence intervals."""
 
 from __future__ import annotations
 
 import numpy as np
 
 
-class TaskAccuracies:
-    """The query accuracies of the tasks seen so far, before and after each inner step."""
+class TaskCurves:
+    """A figure of the tasks seen so far, before and after each inner step."""
 
     def __init__(self):
         self.reset()
@@ -14,16 +14,16 @@ class TaskAccuracies:
     def reset(self):
         self._rows = []
 
-    def update(self, accuracies):
+    def update(self, values):
         """Add tasks: (task, inner steps + 1), or (task, 1) where only the last step is known."""
-        self._rows.append(np.asarray(accuracies, dtype=np.float64))
+        self._rows.append(np.asarray(values, dtype=np.float64))
 
     @property
     def tasks(self) -> int:
         return sum(len(rows) for rows in self._rows)
 
     def mean(self) -> np.ndarray:
-        """Mean accuracy over tasks, per inner step."""
+        """Mean over tasks, per inner step."""
         return np.concatenate(self._rows).mean(0)
 
     def ci95(self) -> np.ndarray:
@@ -34,26 +34,38 @@ class TaskAccuracies:
         return 1.96 * rows.std(0, ddof=1) / np.sqrt(len(rows))
 
 
-class Metric:
-    """One number of a `TaskAccuracies`, with the two methods that PaddleRec's tools call."""
+class MetaTest:
+    """The accuracies and losses on the queries of the tasks seen so far."""
 
-    def __init__(self, accuracies: TaskAccuracies, value):
-        self.accuracies = accuracies
-        self._value = value
-
-    def accumulate(self) -> float:
-        return float(self._value(self.accuracies)) if self.accuracies.tasks else float("nan")
+    def __init__(self):
+        self.accuracies, self.losses = TaskCurves(), TaskCurves()
 
     def reset(self):
         self.accuracies.reset()
+        self.losses.reset()
+
+
+class Metric:
+    """One number of a `MetaTest`, with the two methods that PaddleRec's tools call."""
+
+    def __init__(self, meta_test: MetaTest, value):
+        self.meta_test = meta_test
+        self._value = value
+
+    def accumulate(self) -> float:
+        accuracies = self.meta_test.accuracies
+        return float(self._value(accuracies)) if accuracies.tasks else float("nan")
+
+    def reset(self):
+        self.meta_test.reset()
 
 
 def meta_test_metrics() -> tuple[list[Metric], list[str]]:
     """Accuracy after the last inner step, its confidence interval and the tasks behind them."""
-    accuracies = TaskAccuracies()
+    meta_test = MetaTest()
     metrics = [
-        Metric(accuracies, lambda a: a.mean()[-1]),
-        Metric(accuracies, lambda a: a.ci95()[-1]),
-        Metric(accuracies, lambda a: a.tasks),
+        Metric(meta_test, lambda accuracies: accuracies.mean()[-1]),
+        Metric(meta_test, lambda accuracies: accuracies.ci95()[-1]),
+        Metric(meta_test, lambda accuracies: accuracies.tasks),
     ]
     return metrics, ["acc", "ci95", "tasks"]
