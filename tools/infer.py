@@ -12,8 +12,9 @@ import paddle
 from utils import checkpoint
 from utils.config import path_of, required
 from utils.errors import UserError, run
-from utils.evaluate import evaluate, measured
+from utils.evaluate import evaluate
 from utils.history import write_text
+from utils.measure import measured
 from utils.model import create_loader, foreign, open_tool
 from utils.progress import logger
 from utils.visual import Visual

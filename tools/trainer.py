@@ -14,10 +14,10 @@ from utils import checkpoint, processes, randomness
 from utils.checkpoint import Position
 from utils.config import path_of, required
 from utils.errors import UserError, run
-from utils.evaluate import evaluate, measured
+from utils.evaluate import evaluate
 from utils.history import History, changed
+from utils.measure import gradient_norm, measured
 from utils.model import create_loader, open_tool
-from utils.picture import episode_picture
 from utils.progress import Progress, logger
 from utils.visual import Visual, log_writer
 
@@ -74,19 +74,8 @@ def train(model_class, config) -> None:
     leading = paddle.distributed.get_rank() == 0
     loader, valid = create_loaders(config)
     directory = make_save_path(config)
-    position = Position()
-    if config.get("runner.resume", False):
-        position = checkpoint.resume(directory, model, optimizer)
-        logger.info(f"going on with epoch {position.epoch}, batch {position.batch}")
-        if leading and (keys := changed(directory, config)):
-            logger.warning(f"going on with other settings than before: {', '.join(keys)}")
-    elif leading and (aside := checkpoint.set_aside(directory)):
-        logger.info(f"the checkpoints of an earlier training are now in {aside}")
-    records = []
-    if leading:
-        records.append(History(directory, config, position.step))
-        if config.get("runner.use_visual", False):
-            records.append(Visual(directory, "train"))
+    position = begin(directory, model, optimizer, config, leading)
+    records = open_records(directory, config, position.step) if leading else []
     seconds = config.get("runner.save_seconds", 60)
     saved = time.time()
     while position.epoch < required(config, "runner.epochs"):
@@ -98,21 +87,37 @@ def train(model_class, config) -> None:
             if leading and seconds and time.time() - saved >= seconds:
                 checkpoint.save(directory, position, model, optimizer, host_state)
                 saved = time.time()
-        epoch, position = position.epoch, Position(position.epoch + 1, 0, position.step)
-        if not leading:
-            continue
-        values = None
-        if valid is not None:
-            values, summary = validate(model_class, model, valid, epoch, config)
-            for record in records:
-                record.add("valid", epoch, position.step, values, summary)
-                if isinstance(record, Visual):
-                    record.add_pictures(pictures(model_class, model, valid, config), position.step)
-        checkpoint.save(directory, position, model, optimizer, randomness.host_state(), values)
-        saved = time.time()
-        if values:
-            checkpoint.mark_best(directory, next(iter(values)))
+        position = Position(position.epoch + 1, 0, position.step)
+        if leading:
+            values = None
+            if valid is not None:
+                values = validate(model_class, model, valid, position, records, config)
+            checkpoint.save(directory, position, model, optimizer, randomness.host_state(), values)
+            saved = time.time()
+            if values:
+                checkpoint.mark_best(directory, next(iter(values)))
     logger.info(f"checkpoints are in {directory}")
+
+
+def begin(directory, model, optimizer, config, leading) -> Position:
+    """Go on from the newest checkpoint, or put those of an earlier training aside."""
+    if config.get("runner.resume", False):
+        position = checkpoint.resume(directory, model, optimizer)
+        logger.info(f"going on with epoch {position.epoch}, batch {position.batch}")
+        if leading and (keys := changed(directory, config)):
+            logger.warning(f"going on with other settings than before: {', '.join(keys)}")
+        return position
+    if leading and (aside := checkpoint.set_aside(directory)):
+        logger.info(f"the checkpoints of an earlier training are now in {aside}")
+    return Position()
+
+
+def open_records(directory, config, step) -> list:
+    """What the run is recorded in: its history and, if asked for, VisualDL."""
+    records = [History(directory, config, step)]
+    if config.get("runner.use_visual", False):
+        records.append(Visual(directory, "train"))
+    return records
 
 
 def train_epoch(model_class, model, optimizer, loader, position, config):
@@ -152,27 +157,18 @@ def train_epoch(model_class, model, optimizer, loader, position, config):
         progress.done(metrics, names, tensors)
 
 
-def validate(model_class, model, loader, epoch, config) -> tuple[dict, dict]:
-    """The metrics over the validation data, and the model's summary of them if it makes one."""
+def validate(model_class, model, loader, position, records, config) -> dict[str, float]:
+    """Evaluate and record the epoch that ended at `position`; returns the metrics by name."""
+    epoch = position.epoch - 1
     metrics, names, tensors = evaluate(model_class, model, loader, f"{epoch} validation", config)
+    values = measured(metrics, names, tensors)
     summary = getattr(model_class, "summary", lambda *_: {})(metrics, config)
-    return measured(metrics, names, tensors), summary
-
-
-def pictures(model_class, model, loader, config) -> list:
-    """The first episodes of the validation data as images, if the model shows any."""
-    if not hasattr(model_class, "episodes"):
-        return []
-    episodes = model_class.episodes(model, next(iter(loader)), config)
-    return [episode_picture(episode) for episode in islice(episodes, 4)]
-
-
-def gradient_norm(model) -> float:
-    """The Euclidean norm of the gradient of all parameters, nan where Paddle keeps it sparse."""
-    gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    if any(g.is_selected_rows() for g in gradients):
-        return float("nan")
-    return float(sum((g.astype("float32") ** 2).sum() for g in gradients) ** 0.5)
+    for record in records:
+        record.add("valid", epoch, position.step, values, summary)
+        if isinstance(record, Visual) and hasattr(model_class, "episodes"):
+            episodes = model_class.episodes(model, next(iter(loader)), config)
+            record.add_episodes(islice(episodes, 4), position.step)
+    return values
 
 
 def batches(loader) -> int | None:

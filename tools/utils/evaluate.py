@@ -27,10 +27,3 @@ def evaluate(model_class, model, loader, epoch, config):
         progress.report(number, started, metrics, names, tensors)
     progress.done(metrics, names, tensors)
     return metrics, names, tensors
-
-
-def measured(metrics, names, tensors) -> dict[str, float]:
-    """Metrics and single-number tensors by name."""
-    values = {name: float(metric.accumulate()) for name, metric in zip(names, metrics)}
-    single = {name: t for name, t in (tensors or {}).items() if t.size == 1}
-    return values | {name: float(t) for name, t in single.items()}

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 from utils.errors import UserError
+from utils.picture import episode_picture
 
 DIRECTORY = "visualDL_log"
 
@@ -47,7 +48,7 @@ class Visual:
                 for inner, value in enumerate(curve):
                     writer.add_scalar("inner_loop/acc", value, inner)
 
-    def add_pictures(self, pictures, step: int) -> None:
-        """Add episodes drawn as uint8 (height, width, 3)."""
-        for number, picture in enumerate(pictures):
-            self.writer.add_image(f"valid/episode_{number}", picture, step)
+    def add_episodes(self, episodes, step: int) -> None:
+        """Add validation tasks, drawn with the predictions of their queries."""
+        for number, episode in enumerate(episodes):
+            self.writer.add_image(f"valid/episode_{number}", episode_picture(episode), step)

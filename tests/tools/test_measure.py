@@ -1,0 +1,26 @@
+"""What is measured of a batch."""
+
+from __future__ import annotations
+
+import math
+
+import paddle
+import pytest
+from utils.measure import gradient_norm, measured
+
+
+def test_the_norm_is_over_all_parameters():
+    net = paddle.nn.Linear(2, 1)
+    net(paddle.to_tensor([[3.0, 4.0]])).sum().backward()  # the gradient is 3, 4 and 1
+    assert gradient_norm(net) == pytest.approx(math.sqrt(26))
+
+
+def test_a_sparse_gradient_has_none():
+    net = paddle.nn.Embedding(5, 2, sparse=True)
+    net(paddle.to_tensor([1, 3])).sum().backward()
+    assert math.isnan(gradient_norm(net))
+
+
+def test_single_numbers_are_kept():
+    tensors = {"loss": paddle.to_tensor([0.5]), "weights": paddle.ones([2, 2])}
+    assert measured([], [], tensors) == {"loss": 0.5}
