@@ -7,7 +7,7 @@ def measured(metrics, names, tensors) -> dict[str, float]:
     """Metrics and single-number tensors by name."""
     values = {name: float(metric.accumulate()) for name, metric in zip(names, metrics)}
     single = {name: t for name, t in (tensors or {}).items() if t.size == 1}
-    return values | {name: float(t) for name, t in single.items()}
+    return values | {name: float(t.item()) for name, t in single.items()}
 
 
 def gradient_norm(model) -> float:
