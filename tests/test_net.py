@@ -26,8 +26,15 @@ def test_conv4_of_a_small_image_is_refused():
         Conv4(5, image_side=15)
 
 
-def test_both_layouts_are_the_same_network():
-    """Evaluated by Paddle itself, strided Conv4 is a stack of channels-first convolutions."""
+@pytest.mark.parametrize("pool", [True, False])
+def test_both_layouts_have_the_same_parameters_and_outputs(pool):
+    first, last = (Conv4(3, 20, 2, 4, pool, channels_last=last) for last in (False, True))
+    last.set_state_dict(first.state_dict())
+    x = paddle.randn([2, 2, 20, 20])
+    np.testing.assert_allclose(first(x).numpy(), last(x).numpy(), atol=1e-5)
+
+
+def test_strided_conv4_is_a_stack_of_convolutions():
     net = Conv4(3, 16, 2, filters=4, pool=False)
     net.eval()
     x = paddle.randn([2, 2, 16, 16])

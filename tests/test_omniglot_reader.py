@@ -231,6 +231,7 @@ def test_inference_reads_the_images_alone(tmp_path, folders):
     (batch,) = next(iter(DataLoader(dataset, batch_size=3)))
     assert batch.dtype == paddle.float32 and list(batch.shape) == [3, 1, 28, 28]
     assert batch[:, 0, 14, 14].tolist() == pytest.approx([1, 0.8, 0])
+    assert dataset.names == [str(Path(folders, f"{level:03d}.png")) for level in (0, 51, 255)]
 
 
 def test_inference_reads_packed_images(data, tmp_path):
@@ -242,6 +243,7 @@ def test_inference_reads_packed_images(data, tmp_path):
     images = np.stack([image for (image,) in dataset])
     assert len(dataset) == CLASSES * IMAGES
     assert np.array_equal(np.rint(255 * (1 - images)), classes.images)
+    assert dataset.names[IMAGES] == "class01/0"
 
 
 def test_a_directory_of_two_splits_is_warned_of(data):

@@ -7,9 +7,10 @@ import logging
 import math
 from collections.abc import Iterator
 
+import deployment
 import paddle
 from adapted_episode import AdaptedEpisode, adapted_episode
-from net import MLP, Conv4
+from net import create_net
 from paddle_maml import MAML
 from paddle_maml.errors import UserError
 from paddle_maml.metrics import meta_test_metrics
@@ -44,18 +45,8 @@ class DygraphModel:
     def create_model(self, config):
         """Line 1: initialise theta."""
         setting = Settings.from_config(config)
-        if setting.network == "conv4":
-            net = Conv4(
-                setting.n_way,
-                setting.imgsize,
-                setting.channels,
-                filters=setting.bn_channel,
-                pool=setting.conv_stride == 1,
-            )
-        else:
-            net = MLP(setting.channels * setting.imgsize**2, setting.n_way)
         return MAML(
-            net,
+            create_net(setting),
             inner_lr=setting.base_optimizer__learning_rate,
             inner_steps=setting.update_step,
             order=setting.order,
@@ -134,6 +125,18 @@ class DygraphModel:
         steps = Settings.from_config(config).update_step_test
         for task in zip(*self.create_feeds(batch_data, config)):
             yield adapted_episode(dy_model, *task, steps)
+
+    def export(self, dy_model, config, support: str | None = None, steps: int | None = None):
+        """What `tools/to_static.py` writes: the network, or with `support` an adapted classifier.
+
+        `support` is a directory with a folder of images per class; `steps` are the inner steps on
+        them, `update_step_test` if not given.
+        """
+        setting = Settings.from_config(config)
+        if support is None:
+            return deployment.network(dy_model, setting)
+        steps = setting.update_step_test if steps is None else steps
+        return deployment.classifier(dy_model, setting, support, steps)
 
     def _count_step(self, config):
         """Do what PaddleRec's trainer leaves undone: step the schedule, tell the reader."""

@@ -24,6 +24,9 @@ class Conv4(nn.Layer):
     pool : bool
         True: stride 1 and 2x2 max-pooling after each block, the features flattened.
         False: stride 2, the features averaged over the image (the paper's Omniglot network).
+    channels_last : bool, optional
+        In which order to compute; the parameters and results are the same. If not given, the one
+        in which the inner loop is faster: last with strides, first with pooling.
 
     Examples
     --------
@@ -40,13 +43,14 @@ class Conv4(nn.Layer):
         channels: int = 1,
         filters: int = 64,
         pool: bool = True,
+        channels_last: bool | None = None,
     ):
         super().__init__()
         if pool and image_side < 16:
             raise ValueError(f"image_side is {image_side}: four 2x2 poolings need at least 16.")
         self.pool = pool
-        # Channels last is the order in which the inner loop convolves fastest.
-        layout = "NCHW" if pool else "NHWC"
+        self.channels_last = not pool if channels_last is None else channels_last
+        layout = "NHWC" if self.channels_last else "NCHW"
         blocks = []
         for block in range(4):
             blocks += [
@@ -63,15 +67,17 @@ class Conv4(nn.Layer):
                 nn.ReLU(),
             ]
             if pool:
-                blocks.append(nn.MaxPool2D(2))
+                blocks.append(nn.MaxPool2D(2, data_format=layout))
         self.blocks = nn.Sequential(*blocks)
         self.classifier = nn.Linear(filters * (image_side // 16) ** 2 if pool else filters, way)
 
     def forward(self, x):
         """(images, channels, side, side) -> logits (images, way)."""
-        if self.pool:
-            return self.classifier(self.blocks(x).flatten(1))
-        return self.classifier(self.blocks(x.transpose([0, 2, 3, 1])).mean([1, 2]))
+        x = self.blocks(x.transpose([0, 2, 3, 1]) if self.channels_last else x)
+        if not self.pool:
+            return self.classifier(x.mean([1, 2] if self.channels_last else [2, 3]))
+        # The classifier takes features in the order of channels, whatever the order of computing.
+        return self.classifier((x.transpose([0, 3, 1, 2]) if self.channels_last else x).flatten(1))
 
 
 class MLP(nn.Layer):
@@ -99,3 +105,17 @@ class MLP(nn.Layer):
     def forward(self, x):
         """(examples, ...) -> (examples, outputs)."""
         return self.layers(x.flatten(1))
+
+
+def create_net(setting, channels_last: bool | None = None) -> nn.Layer:
+    """The network that the hyper-parameters name; see `paddle_maml.settings.Settings`."""
+    if setting.network == "mlp":
+        return MLP(setting.channels * setting.imgsize**2, setting.n_way)
+    return Conv4(
+        setting.n_way,
+        setting.imgsize,
+        setting.channels,
+        filters=setting.bn_channel,
+        pool=setting.conv_stride == 1,
+        channels_last=channels_last,
+    )

@@ -10,7 +10,7 @@ import numpy as np
 import paddle
 from paddle.io import IterableDataset
 from paddle_maml.episodes import check_enough, draw_episode, episode_rng
-from paddle_maml.image_classes import SUFFIXES, load_image_classes, read_image
+from paddle_maml.image_classes import SUFFIXES, class_files, ink, load_image_classes, read_image
 from paddle_maml.settings import Settings
 from paddle_maml.sharing import meta_batch, share
 
@@ -29,7 +29,8 @@ class RecDataset(IterableDataset):
     often an iterator is opened and dropped, and whatever process reads.
 
     With `runner.inference`, which PaddleRec's tools for exported models set, yields every image of
-    the directory or of its folders instead, as a list of one array (channels, side, side).
+    the directory or of its folders instead, as a list of one array (channels, side, side); their
+    paths are in `names`.
 
     Parameters
     ----------
@@ -47,7 +48,8 @@ class RecDataset(IterableDataset):
         directory = os.path.dirname(file_list[0])
         self.images = self.epoch = None
         if config.get("runner.inference", False):
-            self.images = load_images(directory, setting.imgsize, setting.channels)
+            side, channels = setting.imgsize, setting.channels
+            self.names, self.images = load_images(directory, side, channels)
             return
         self.config = config
         self.split = _split(directory, config)
@@ -73,13 +75,13 @@ class RecDataset(IterableDataset):
 
     def __iter__(self):
         if self.images is not None:
-            yield from ([_ink(image)] for image in self.images)
+            yield from ([ink(image)] for image in self.images)
             return
         epoch = self._epoch()
         for index in self._share():
             rng = episode_rng(self.seed, self.split, epoch, index)
             task = draw_episode(self.classes, rng, self.way, self.shot, self.query, self.rotation)
-            yield [_ink(task.support_x), task.support_y, _ink(task.query_x), task.query_y]
+            yield [ink(task.support_x), task.support_y, ink(task.query_x), task.query_y]
 
     def _epoch(self):
         if self.split != "train":
@@ -97,17 +99,16 @@ class RecDataset(IterableDataset):
 
 
 def load_images(directory, side, channels):
-    """The images in a directory or, if it has none, in its folders: uint8, ordered by path."""
-    files = sorted(Path(directory).iterdir())
-    files = [f for f in files if f.suffix.lower() in SUFFIXES and not f.name.startswith(".")]
+    """Images in a directory or, if it has none, in its folders: names and uint8 pixels, by path."""
+    directory = Path(directory)
+    files = [f for f in directory.iterdir() if f.suffix.lower() in SUFFIXES and f.name[0] != "."]
+    files = sorted(files) or [f for found in class_files(directory).values() for f in found]
     if files:
-        return np.stack([read_image(file, side, channels) for file in files])
-    return load_image_classes(directory, side, channels).images
-
-
-def _ink(images):
-    """uint8 grey levels, paper white, to float32 with ink 1 and paper 0."""
-    return 1 - images.astype(np.float32) / 255
+        names = [file.relative_to(directory).as_posix() for file in files]
+        return names, np.stack([read_image(file, side, channels) for file in files])
+    classes = load_image_classes(directory, side, channels)
+    names = [f"{name}/{i}" for c, name in enumerate(classes.names) for i in range(classes.count(c))]
+    return names, classes.images
 
 
 def _split(directory, config):

@@ -44,6 +44,14 @@ def test_value(layout, context):
     np.testing.assert_allclose(found.numpy(), by_definition(x, axis), rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("context", [once_differentiable, twice_differentiable])
+@pytest.mark.parametrize(("shape", "layout"), [([1, 3], "NC"), ([1, 3, 1, 1], "NCHW")])
+def test_a_single_value_is_its_own_mean(context, shape, layout):
+    with context():
+        found = batch_norm(tensor(np.full(shape, 3.0)), layout)
+    np.testing.assert_allclose(found.numpy().ravel(), BETA, atol=1e-12)
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_second_derivative_in_x(layout):
     x, _ = LAYOUTS[layout]

@@ -70,8 +70,10 @@ _NAMES = {
 }
 
 
-def parse_arguments(description: str, arguments: list[str] | None = None) -> argparse.Namespace:
-    """PaddleRec's command line: -m CONFIG [-o key=value ...]."""
+def parse_arguments(
+    description: str, arguments: list[str] | None = None, add_options=lambda parser: None
+) -> argparse.Namespace:
+    """PaddleRec's command line: -m CONFIG [-o key=value ...], and a tool's own options."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
         "-m", "--config_yaml", required=True, metavar="CONFIG", help="the YAML configuration"
@@ -85,6 +87,7 @@ def parse_arguments(description: str, arguments: list[str] | None = None) -> arg
         metavar="key=value",
         help="set a key of the configuration, e.g. -o runner.epochs=3 hyper_parameters.n_way=20",
     )
+    add_options(parser)
     return parser.parse_args(arguments)
 
 

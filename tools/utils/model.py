@@ -16,9 +16,9 @@ from utils.errors import UserError
 from utils.progress import logger, start_log
 
 
-def open_tool(description: str):
+def open_tool(description: str, add_options=lambda parser: None):
     """What a tool does before its own work; returns its arguments, configuration and model."""
-    arguments = parse_arguments(description)
+    arguments = parse_arguments(description, add_options=add_options)
     start_log()
     config = load_config(arguments.config_yaml, arguments.opt)
     model_class = load_model_class(config)

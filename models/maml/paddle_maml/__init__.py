@@ -1,7 +1,8 @@
 """Exact second-order MAML for PaddlePaddle."""
 
 from . import cpu
-from .maml import MAML, Learner
+from .learner import Learner
+from .maml import MAML
 from .operators import twice_differentiable
 
 cpu.tune()

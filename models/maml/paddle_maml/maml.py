@@ -8,6 +8,7 @@ from typing import Callable
 import paddle
 
 from .functional import parameters_as, trainable
+from .learner import Learner
 from .operators import once_differentiable, twice_differentiable
 
 
@@ -182,30 +183,6 @@ class MAML(paddle.nn.Layer):
         with once_differentiable(), parameters_as(self.net, trainable(self.net), parameters):
             logits = self.net(query_x)
             return self.loss(logits, query_y), logits
-
-
-class Learner:
-    """A network adapted to one task: `learner(x)` -> outputs, without gradient.
-
-    Batch norm normalises `x` by its own statistics, so classify a task's queries together. What is
-    not adapted, frozen parameters and training or evaluation mode (dropout), is the net's own.
-
-    Parameters
-    ----------
-    net : paddle.nn.Layer
-    parameters : list of Tensor
-        The adapted values of the net's trainable parameters, in `net.parameters()` order.
-    """
-
-    def __init__(self, net: paddle.nn.Layer, parameters: list[paddle.Tensor]):
-        self.net = net
-        self.parameters = parameters
-        self._own = trainable(net)  # now, lest freezing the net later change what is replaced
-
-    def __call__(self, x):
-        replaced = parameters_as(self.net, self._own, self.parameters)
-        with paddle.no_grad(), once_differentiable(), replaced:
-            return self.net(x)
 
 
 def _check_steps(steps) -> int:

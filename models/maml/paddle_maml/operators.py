@@ -72,6 +72,10 @@ def twice_differentiable():
 
 
 def _batch_norm_once(x, mean, variance, weight, bias, is_test, momentum, epsilon, layout, *_):
+    if x.size == mean.size:  # where there is one value per channel, Paddle leaves it as it is
+        return _batch_norm_twice(
+            x, mean, variance, weight, bias, is_test, momentum, epsilon, layout
+        )
     discarded = paddle.zeros_like(mean), paddle.ones_like(variance)
     rows = x.reshape([-1, x.shape[-1]]) if layout == "NHWC" else x
     y, *rest = _native["batch_norm"](

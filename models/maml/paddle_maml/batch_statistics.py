@@ -1,0 +1,93 @@
+"""Batch norm outside an episode: by statistics fixed beforehand, or by the batch at hand."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import paddle
+from paddle import nn
+from paddle.nn.layer.norm import _BatchNormBase
+
+from .operators import once_differentiable
+
+BATCH_NORMS = (_BatchNormBase, nn.BatchNorm)
+
+
+def fix_statistics(net: nn.Layer, x) -> None:
+    """Set the running statistics of every batch norm of `net` to those that `x` has there.
+
+    In evaluation mode `net` then normalises whatever it is given as it would normalise `x`. The
+    variance is the biased one, as within a batch. A batch norm that `x` passes more than once gets
+    the statistics of its last pass; one that `x` does not reach stays as it is.
+
+    Parameters
+    ----------
+    net : paddle.nn.Layer
+    x : Tensor (example, ...)
+        What `net` takes: the support set of the task that it was adapted to.
+
+    Examples
+    --------
+    >>> import paddle
+    >>> from paddle_maml.batch_statistics import fix_statistics
+    >>> norm, x = paddle.nn.BatchNorm1D(2), paddle.to_tensor([[1.0, 0.0], [3.0, 0.0]])
+    >>> fix_statistics(norm, x)
+    >>> _ = norm.eval()
+    >>> norm(x[:1]).round(3).tolist()
+    [[-1.0, 0.0]]
+    """
+
+    def record(layer, inputs):
+        mean, variance = _statistics(inputs[0], _channels_last(layer))
+        layer._mean.set_value(mean.flatten())
+        layer._variance.set_value(variance.flatten())
+
+    with ExitStack() as hooks, paddle.no_grad(), once_differentiable():
+        for layer in net.sublayers(include_self=True):
+            if isinstance(layer, BATCH_NORMS):
+                hooks.callback(layer.register_forward_pre_hook(record).remove)
+        net(x)
+
+
+def use_batch_at_hand(net: nn.Layer) -> None:
+    """Replace the batch norms below `net` by ones without running statistics, in any mode.
+
+    `paddle.jit.save` always writes batch norm with its running statistics; these it writes as they
+    are.
+    """
+    for parent in net.sublayers(include_self=True):
+        for name, layer in parent.named_children():
+            if isinstance(layer, BATCH_NORMS):
+                setattr(parent, name, BatchAtHand(layer))
+
+
+class BatchAtHand(nn.Layer):
+    """A batch norm, with its scale, shift and epsilon, that knows the batch at hand alone."""
+
+    def __init__(self, norm: nn.Layer):
+        super().__init__()
+        self.weight, self.bias, self.epsilon = norm.weight, norm.bias, norm._epsilon
+        self.channels_last = _channels_last(norm)
+        self.activation = getattr(norm, "_act", None)  # of the old paddle.nn.BatchNorm
+
+    def forward(self, x):
+        """(example, ...) -> the same shape."""
+        mean, variance = _statistics(x, self.channels_last)
+        y = (x - mean) * paddle.rsqrt(variance + self.epsilon)
+        shape = [1] * (x.ndim - 1) + [-1] if self.channels_last else [-1] + [1] * (x.ndim - 2)
+        y = y if self.weight is None else y * self.weight.reshape(shape)
+        y = y if self.bias is None else y + self.bias.reshape(shape)
+        return getattr(nn.functional, self.activation)(y) if self.activation else y
+
+
+def _channels_last(norm) -> bool:
+    layout = getattr(norm, "_data_format", None) or norm._data_layout
+    return layout.endswith("C")
+
+
+def _statistics(x, channels_last):
+    """Mean and biased variance of each channel, of the rank of `x`."""
+    channel = x.ndim - 1 if channels_last else 1
+    axes = [axis for axis in range(x.ndim) if axis != channel]
+    mean = x.mean(axes, keepdim=True)
+    return mean, ((x - mean) ** 2).mean(axes, keepdim=True)

@@ -1,0 +1,66 @@
+"""A network adapted to one task."""
+
+from __future__ import annotations
+
+import copy
+
+import paddle
+
+from .batch_statistics import fix_statistics, use_batch_at_hand
+from .functional import parameters_as, trainable
+from .operators import once_differentiable
+
+
+class Learner:
+    """A network adapted to one task: `learner(x)` -> outputs, without gradient.
+
+    Batch norm normalises `x` by its own statistics, so classify a task's queries together. What is
+    not adapted, frozen parameters and training or evaluation mode (dropout), is the net's own.
+
+    Parameters
+    ----------
+    net : paddle.nn.Layer
+    parameters : list of Tensor
+        The adapted values of the net's trainable parameters, in `net.parameters()` order.
+    """
+
+    def __init__(self, net: paddle.nn.Layer, parameters: list[paddle.Tensor]):
+        self.net = net
+        self.parameters = parameters
+        self._own = trainable(net)  # now, lest freezing the net later change what is replaced
+
+    def __call__(self, x):
+        replaced = parameters_as(self.net, self._own, self.parameters)
+        with paddle.no_grad(), once_differentiable(), replaced:
+            return self.net(x)
+
+    def standalone(self, support_x=None) -> paddle.nn.Layer:
+        """The adapted network as a layer of its own, in evaluation mode, to save or to export.
+
+        Parameters
+        ----------
+        support_x : Tensor (example, ...), optional
+            Batch norm is fixed to the statistics that these have in the adapted network, so that
+            an output depends on its input alone. Without, it normalises by the batch at hand, as
+            the learner itself does.
+
+        Examples
+        --------
+        >>> import paddle
+        >>> from paddle_maml import MAML
+        >>> maml = MAML(paddle.nn.Linear(3, 2), inner_lr=0.1)
+        >>> x, y = paddle.randn([4, 3]), paddle.to_tensor([0, 0, 1, 1])
+        >>> learner = maml.adapt(x, y, steps=5)
+        >>> bool(paddle.allclose(learner.standalone(x)(x), learner(x)))
+        True
+        """
+        net = copy.deepcopy(self.net)
+        copied = dict(zip(map(id, self.net.parameters()), net.parameters()))
+        for own, value in zip(self._own, self.parameters):
+            copied[id(own)].set_value(value)
+        net.eval()
+        if support_x is None:
+            use_batch_at_hand(net)
+        else:
+            fix_statistics(net, support_x)
+        return net

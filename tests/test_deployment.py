@@ -1,0 +1,82 @@
+"""What is exported of a model, in dynamic graph."""
+
+from __future__ import annotations
+
+import numpy as np
+import paddle
+import pytest
+from dygraph_model import DygraphModel
+from paddle_maml.errors import UserError
+from paddle_maml.image_classes import ink, load_image_classes
+from PIL import Image
+
+CONFIG = {
+    "hyper_parameters.n_way": 3,
+    "hyper_parameters.imgsize": 16,
+    "hyper_parameters.bn_channel": 4,
+    "hyper_parameters.update_step_test": 2,
+}
+SETTINGS = {
+    "strided": {"hyper_parameters.conv_stride": 2},
+    "pooled, in colour": {"hyper_parameters.conv_stride": 1, "hyper_parameters.channels": 3},
+    "mlp": {"hyper_parameters.network": "mlp"},
+}
+
+
+@pytest.fixture
+def support(tmp_path):
+    """Three classes of one, two and three images."""
+    rng = np.random.default_rng(0)
+    for c, name in enumerate("xyz"):
+        (tmp_path / name).mkdir()
+        for i in range(c + 1):
+            pixels = rng.integers(0, 256, (16, 16, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name / f"{i}.bmp")
+    return tmp_path
+
+
+@pytest.fixture(params=SETTINGS)
+def model(request):
+    paddle.seed(0)
+    config, model_class = {**CONFIG, **SETTINGS[request.param]}, DygraphModel()
+    maml = model_class.create_model(config)
+    maml.eval()
+    return model_class, maml, config
+
+
+def images(number, config):
+    return paddle.rand([number, config.get("hyper_parameters.channels", 1), 16, 16])
+
+
+def test_the_network_answers_as_the_unadapted_learner(model):
+    model_class, maml, config = model
+    layer, (spec,), description = model_class.export(maml, config)
+    x = images(12, config)
+    unadapted = maml.adapt(x, paddle.arange(12) % 3, steps=0)
+    np.testing.assert_allclose(layer(x).numpy(), unadapted(x).numpy(), atol=1e-5)
+    assert list(spec.shape) == [-1, *x.shape[1:]]
+    assert description["batch_norm"] == "the batch at hand"
+
+
+@pytest.mark.parametrize("steps", [None, 0, 5])
+def test_the_classifier_is_the_learner_adapted_to_the_directory(model, support, steps):
+    model_class, maml, config = model
+    layer, _, description = model_class.export(maml, config, str(support), steps)
+    channels = config.get("hyper_parameters.channels", 1)
+    x = paddle.to_tensor(ink(load_image_classes(support, 16, channels).images))
+    y = paddle.to_tensor([0, 1, 1, 2, 2, 2])
+    learner = maml.adapt(x, y, steps=2 if steps is None else steps)
+    np.testing.assert_allclose(layer(x).numpy(), learner(x).numpy(), atol=1e-4)
+    query_x = images(3, config)
+    expected = learner.standalone(x)(query_x).numpy()
+    np.testing.assert_allclose(layer(query_x).numpy(), expected, atol=1e-5)
+    assert description["classes"] == ["x", "y", "z"]
+    assert description["support_images"] == [1, 2, 3]
+
+
+def test_another_number_of_classes_is_refused(model, support):
+    model_class, maml, config = model
+    (support / "w").mkdir()
+    Image.new("L", (16, 16)).save(support / "w/0.bmp")
+    with pytest.raises(UserError, match="has 4 classes but the network tells .*n_way = 3 apart"):
+        model_class.export(maml, config, str(support))

@@ -1,0 +1,92 @@
+"""Run an exported model on a directory of data:
+
+python tools/paddle_infer.py --model_dir EXPORTED --data_dir IMAGES --reader_file models/maml/omniglot_reader.py
+"""  # noqa: E501
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+
+import utils.before_paddle  # noqa: F401
+
+# isort: split
+import numpy as np
+from paddle.io import DataLoader
+from utils import exported
+from utils.errors import UserError, run
+
+
+def main():
+    arguments = parse_arguments()
+    directory = Path(arguments.model_dir)
+    description = exported.describe(directory)
+    predictor = exported.load(directory, arguments.use_gpu, arguments.cpu_threads)
+    dataset = read(arguments.reader_file, arguments.data_dir, description)
+    first = 0
+    for batch in DataLoader(dataset, batch_size=arguments.batchsize):
+        outputs = exported.run(predictor, [part.numpy() for part in batch])
+        if "classes" in description:
+            for name, logits in zip(dataset.names[first:], outputs[0]):
+                print(classified(name, logits, description["classes"]))
+        else:
+            print(*outputs, sep="\n")
+        first += len(outputs[0])
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model_dir", required=True, help="what tools/to_static.py wrote")
+    parser.add_argument("--data_dir", required=True, help="a directory of images, or of folders")
+    parser.add_argument(
+        "--reader_file", required=True, help="the Python file with the RecDataset that reads them"
+    )
+    parser.add_argument("--batchsize", type=at_least_one, default=32, metavar="N")
+    parser.add_argument(
+        "--use_gpu", type=boolean, default=False, metavar="BOOL", help="true or false (the default)"
+    )
+    parser.add_argument("--cpu_threads", type=at_least_one, default=1, metavar="N")
+    return parser.parse_args()
+
+
+def at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    return number
+
+
+def boolean(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text} is neither true nor false")
+    return text.lower() == "true"
+
+
+def read(reader_file: str, data_dir: str, description: dict):
+    """The data as a reader of PaddleRec's gives them for an exported model."""
+    file, data = Path(reader_file), Path(data_dir)
+    if not file.is_file():
+        raise UserError(f"--reader_file: there is no file {file}: name the model's reader.")
+    if not data.is_dir() or not any(data.iterdir()):
+        raise UserError(f"--data_dir: there is nothing in {data}: name a directory of images.")
+    sys.path.insert(1, str(file.resolve().parent))
+    reader = importlib.import_module(file.stem)
+    config = {"runner.inference": True}
+    if "image" in description:
+        config["hyper_parameters.imgsize"] = description["image"]["side"]
+        config["hyper_parameters.channels"] = description["image"]["channels"]
+    return reader.RecDataset([str(path) for path in sorted(data.iterdir())], config)
+
+
+def classified(name: str, logits: np.ndarray, classes: list[str]) -> str:
+    """An image, its likeliest class and that class's probability."""
+    odds = np.exp(logits - logits.max())
+    return f"{name}\t{classes[logits.argmax()]}\t{odds.max() / odds.sum():.4f}"
+
+
+if __name__ == "__main__":
+    run(main)
