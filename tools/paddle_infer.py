@@ -75,6 +75,8 @@ def read(reader_file: str, data_dir: str, description: dict):
         raise UserError(f"--data_dir: there is nothing in {data}: name a directory of images.")
     sys.path.insert(1, str(file.resolve().parent))
     reader = importlib.import_module(file.stem)
+    if not hasattr(reader, "RecDataset"):
+        raise UserError(f"--reader_file: {file} has no RecDataset: name the model's reader.")
     config = {"runner.inference": True}
     if "image" in description:
         config["hyper_parameters.imgsize"] = description["image"]["side"]

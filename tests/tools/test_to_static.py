@@ -158,7 +158,8 @@ def sentence(done) -> str:
         (["--support", "SUPPORT", "--steps", -1], "it takes 0 or more"),
         (["--support", "nowhere"], "there is no directory nowhere"),
         (["--support", "ALPHABET"], "8 classes but the network tells .*n_way = 5 apart"),
-        (["--out", "TRAINED"], "holds other files than an export"),
+        (["--out", str(CONFIG)], "is there and no export"),
+        (["--out", "TRAINED"], "is there and no export"),
     ],
 )
 def test_a_users_mistake_is_said_in_a_sentence(trained, images, options, words):
@@ -186,6 +187,18 @@ def test_paddle_infer_says_so_too(classifier, images, options, words):
         *[places.get(option, option) for option in options], "--reader_file", READER
     )
     assert re.search(words, sentence(done))
+
+
+def test_a_damaged_export_and_another_file_than_a_reader_are_said_too(export, images, classifier):
+    network = export()
+    (network / "tostatic.pdiparams").write_bytes(b"x")
+    query = ["--data_dir", images / "query"]
+    done = paddle_infer("--model_dir", network, *query, "--reader_file", READER)
+    assert "damaged" in sentence(done)
+    done = paddle_infer(
+        "--model_dir", classifier, *query, "--reader_file", READER.with_name("net.py")
+    )
+    assert "has no RecDataset" in sentence(done)
 
 
 def test_a_model_directory_without_export_is_said_so(random_model):

@@ -21,8 +21,9 @@ PROGRAMS = (".json", ".pdmodel")
 
 def check_target(directory: Path) -> None:
     """Refuse to write over what is no export."""
-    if directory.exists() and not (directory / DESCRIPTION).is_file() and any(directory.iterdir()):
-        raise UserError(f"--out: {directory} holds other files than an export: name another.")
+    ours = (directory / DESCRIPTION).is_file()
+    if directory.is_file() or directory.is_dir() and any(directory.iterdir()) and not ours:
+        raise UserError(f"--out: {directory} is there and no export: name another directory.")
 
 
 def write(directory: Path, layer: paddle.nn.Layer, input_spec: list, description: dict) -> None:
@@ -75,7 +76,10 @@ def load(directory: Path, use_gpu: bool = False, cpu_threads: int = 1):
         settings.disable_mkldnn()
         settings.set_cpu_math_library_num_threads(cpu_threads)
     settings.disable_glog_info()
-    return inference.create_predictor(settings)
+    try:
+        return inference.create_predictor(settings)
+    except (RuntimeError, ValueError) as error:
+        raise UserError(f"{program} or its parameters are damaged: export it again.") from error
 
 
 def run(predictor, inputs: list) -> list:
