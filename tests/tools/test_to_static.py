@@ -206,3 +206,14 @@ def test_a_model_directory_without_export_is_said_so(random_model):
     command += ["-m", str(random_model / "config.yaml")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert "has no export()" in sentence(done)
+
+
+@pytest.mark.skipif(paddle.__version__ < "3", reason="paddle 2.6 writes no other form")
+def test_paddle_3_exports_in_the_form_of_paddle_2_too(trained, images, tmp_path, monkeypatch):
+    monkeypatch.setenv("FLAGS_enable_pir_api", "0")  # as PaddleRec's tools set it
+    out = tmp_path / "model"
+    done = to_static("--out", out, overrides=[f"runner.infer_load_path={trained}"])
+    assert done.returncode == 0, done.stderr
+    assert (out / "tostatic.pdmodel").is_file()
+    done = paddle_infer("--model_dir", out, "--data_dir", images / "query", "--reader_file", READER)
+    assert done.returncode == 0, done.stderr

@@ -73,7 +73,7 @@ class BatchAtHand(nn.Layer):
     def forward(self, x):
         """(example, ...) -> the same shape."""
         mean, variance = _statistics(x, self.channels_last)
-        y = (x - mean) * paddle.rsqrt(variance + self.epsilon)
+        y = (x - mean) * (variance + self.epsilon) ** -0.5  # old programs have no rsqrt
         shape = [1] * (x.ndim - 1) + [-1] if self.channels_last else [-1] + [1] * (x.ndim - 2)
         y = y if self.weight is None else y * self.weight.reshape(shape)
         y = y if self.bias is None else y + self.bias.reshape(shape)
