@@ -133,9 +133,9 @@ def train_epoch(model_class, model, optimizer, loader, position, config):
     scheduler = getattr(optimizer, "_learning_rate", None)
     interval = config.get("runner.print_interval", 10)
     progress = Progress(position.epoch, interval, batches(loader))
-    tensors = None
+    first, tensors = position.batch, None
     for number, batch in progress.over(loader):
-        if number < position.batch:  # trained on before a resume
+        if number < first:  # trained on before a resume
             continue
         started = time.time()
         optimizer.clear_grad()
@@ -153,7 +153,7 @@ def train_epoch(model_class, model, optimizer, loader, position, config):
         progress.report(number, started, metrics, names, tensors)
         position = Position(position.epoch, number + 1, position.step + 1)
         yield position, values
-    if tensors is not None:
+    if position.batch > first:
         progress.done(metrics, names, tensors)
 
 

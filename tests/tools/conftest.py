@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+collect_ignore = ["foreign_model"]  # it is run, not imported
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "models/maml/config.yaml"
 TINY = [
