@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import utils.before_paddle  # noqa: F401
@@ -14,7 +15,7 @@ from utils.config import path_of, required
 from utils.errors import UserError, run
 from utils.evaluate import evaluate
 from utils.history import write_text
-from utils.measure import measured
+from utils.measure import measured, percent
 from utils.model import create_loader, foreign, open_tool
 from utils.progress import logger
 from utils.visual import Visual
@@ -56,7 +57,7 @@ def report(summary: dict, path: Path, directory: Path, config: dict) -> None:
     """Print the meta-test and write it to `meta_test.json`."""
     print("inner steps  accuracy")
     for step, (mean, ci) in enumerate(zip(summary["accuracy_per_step"], summary["ci95_per_step"])):
-        print(f"{step:11d}  {100 * mean:.2f} ± {100 * ci:.2f} %")
+        print(f"{step:11d}  {percent(mean, ci)}")
     print(
         f"{summary['tasks']} tasks, {summary['way']}-way {summary['shot']}-shot, {path.resolve()}"
     )
@@ -65,7 +66,16 @@ def report(summary: dict, path: Path, directory: Path, config: dict) -> None:
         "seed": config.get("runner.seed", 12345),
         "checkpoint": str(path.resolve()),
     }
-    write_text(directory / "meta_test.json", json.dumps(summary, indent=2) + "\n")
+    write_text(directory / "meta_test.json", json.dumps(finite(summary), indent=2) + "\n")
+
+
+def finite(value):
+    """As JSON can have it: None for what is not a finite number, as the interval of one task."""
+    if isinstance(value, dict):
+        return {key: finite(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ python tools/paddle_infer.py --model_dir EXPORTED --data_dir IMAGES --reader_fil
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
 from pathlib import Path
 
@@ -17,10 +16,14 @@ import numpy as np
 from paddle.io import DataLoader
 from utils import exported
 from utils.errors import UserError, run
+from utils.model import import_reader, set_device
+from utils.progress import start_log
 
 
 def main():
     arguments = parse_arguments()
+    start_log()
+    set_device({"runner.use_gpu": arguments.use_gpu})
     directory = Path(arguments.model_dir)
     description = exported.describe(directory)
     predictor = exported.load(directory, arguments.use_gpu, arguments.cpu_threads)
@@ -69,19 +72,17 @@ def boolean(text: str) -> bool:
 def read(reader_file: str, data_dir: str, description: dict):
     """The data as a reader of PaddleRec's gives them for an exported model."""
     file, data = Path(reader_file), Path(data_dir)
-    if not file.is_file():
-        raise UserError(f"--reader_file: there is no file {file}: name the model's reader.")
+    if not file.is_file() or file.suffix != ".py":
+        raise UserError(f"--reader_file: there is no Python file {file}: name the model's reader.")
     if not data.is_dir() or not any(data.iterdir()):
         raise UserError(f"--data_dir: there is nothing in {data}: name a directory of images.")
     sys.path.insert(1, str(file.resolve().parent))
-    reader = importlib.import_module(file.stem)
-    if not hasattr(reader, "RecDataset"):
-        raise UserError(f"--reader_file: {file} has no RecDataset: name the model's reader.")
+    reader = import_reader(file.stem, file.parent, "--reader_file")
     config = {"runner.inference": True}
     if "image" in description:
         config["hyper_parameters.imgsize"] = description["image"]["side"]
         config["hyper_parameters.channels"] = description["image"]["channels"]
-    return reader.RecDataset([str(path) for path in sorted(data.iterdir())], config)
+    return reader([str(path) for path in sorted(data.iterdir())], config)
 
 
 def classified(name: str, logits: np.ndarray, classes: list[str]) -> str:

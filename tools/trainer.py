@@ -14,7 +14,7 @@ from utils import checkpoint, processes, randomness
 from utils.checkpoint import Position
 from utils.config import path_of, required
 from utils.errors import UserError, run
-from utils.evaluate import evaluate
+from utils.evaluate import check_evaluates, evaluate
 from utils.history import History, changed
 from utils.measure import gradient_norm, measured
 from utils.model import create_loader, open_tool
@@ -29,6 +29,8 @@ def main():
     if not processes.launched():
         for override in arguments.opt:
             logger.info(f"-o {override}")
+        if fleet:
+            logger.warning("runner.use_fleet: 1 process; start python -m paddle.distributed.launch")
         count = 1 if fleet else processes.wanted(config)
         required(config, "runner.epochs")
         if config.get("runner.use_visual", False):
@@ -36,6 +38,7 @@ def main():
         processes.share(required(config, "runner.train_batch_size"), count)
         if count > 1:  # a user's mistakes are told of while there is one process to tell
             create_loaders(config)
+            create_model(model_class, config, make_save_path(config))
             processes.launch(count, make_save_path(config) / "log")
     randomness.seed(config.get("runner.seed", 12345))
     train(model_class, config)
@@ -46,6 +49,18 @@ def create_loaders(config):
     training = create_loader(config, "train")
     valid = create_loader(config, "valid") if "runner.valid_data_dir" in config else None
     return training, valid
+
+
+def create_model(model_class, config, directory):
+    """The model with its parameters at the start, as far as files have them."""
+    if "runner.valid_data_dir" in config:
+        check_evaluates(model_class, config)
+    model = model_class.create_model(config)
+    if "runner.model_init_path" in config:
+        checkpoint.load(path_of(config, config["runner.model_init_path"]), model)
+    if config.get("runner.resume", False) and (newest := checkpoint.find_newest(directory)):
+        checkpoint.load(newest, model)
+    return model
 
 
 def make_save_path(config) -> Path:
@@ -63,9 +78,8 @@ def make_save_path(config) -> Path:
 
 def train(model_class, config) -> None:
     """Train for `runner.epochs`; after each one validate, save, and mark the best so far."""
-    model = model_class.create_model(config)
-    if "runner.model_init_path" in config:
-        checkpoint.load(path_of(config, config["runner.model_init_path"]), model)
+    directory = make_save_path(config)
+    model = create_model(model_class, config, directory)
     optimizer = model_class.create_optimizer(model, config)
     parallel = model
     if processes.launched():
@@ -73,7 +87,6 @@ def train(model_class, config) -> None:
         parallel = paddle.DataParallel(model)
     leading = paddle.distributed.get_rank() == 0
     loader, valid = create_loaders(config)
-    directory = make_save_path(config)
     position = begin(directory, model, optimizer, config, leading)
     records = open_records(directory, config, position.step) if leading else []
     seconds = config.get("runner.save_seconds", 60)
@@ -87,10 +100,12 @@ def train(model_class, config) -> None:
             if leading and seconds and time.time() - saved >= seconds:
                 checkpoint.save(directory, position, model, optimizer, host_state)
                 saved = time.time()
-        position = Position(position.epoch + 1, 0, position.step)
+        ended, position = position, Position(position.epoch + 1, 0, position.step)
         if leading:
             values = None
             if valid is not None:
+                if seconds:  # lest a kill while validating lose more than that
+                    checkpoint.save(directory, ended, model, optimizer, host_state)
                 values = validate(model_class, model, valid, position, records, config)
             checkpoint.save(directory, position, model, optimizer, randomness.host_state(), values)
             saved = time.time()

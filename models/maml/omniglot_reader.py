@@ -20,8 +20,8 @@ class RecDataset(IterableDataset):
 
     Images are float32 (way * images, channels, side, side), ink 1 and paper 0; labels are int64.
     The directory that `file_list` lies in holds the classes of one split and no other; which split
-    it is, and so whether classes are rotated and how many tasks there are, follows from whether the
-    config names it as train, valid or test directory.
+    it is, and so whether classes are rotated and how many tasks there are, the key `split` says or,
+    without it, whether the config names it as train, valid or test directory.
 
     Task i of epoch e is drawn from (seed, split, e, i) alone. The trainer may say which epoch it is
     by setting `epoch`, as this project's does. PaddleRec's does not; there `DygraphModel` counts in
@@ -112,15 +112,15 @@ def load_images(directory, side, channels):
 
 
 def _split(directory, config):
-    """Which of the config's data directories this is; "test" if it is none of them."""
+    """What the config says, or which of its data directories this is, or "test"."""
     base = config.get("config_abs_dir", "")
     named = {s: config.get(f"runner.{s}_data_dir") for s in ("train", "valid", "test")}
     here = os.path.realpath(directory)
     found = [s for s, d in named.items() if d and os.path.realpath(os.path.join(base, d)) == here]
-    if len(found) > 1:
+    if "train" in found and len(found) > 1:
         warnings.warn(
             f"{directory} is the {' and the '.join(found)} directory: its accuracy says nothing "
             "about new classes.",
             stacklevel=3,
         )
-    return found[0] if found else "test"
+    return config.get("split") or (found[0] if found else "test")

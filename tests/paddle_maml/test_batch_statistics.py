@@ -94,3 +94,18 @@ def test_dropout_of_a_net_in_training_mode_does_not_reach_the_statistics():
     first, second = learner.standalone(x), learner.standalone(x)
     np.testing.assert_array_equal(first(x).numpy(), second(x).numpy())
     assert learner.net.training
+
+
+def test_a_batch_norm_that_stands_in_two_places_goes_by_the_batch_in_both():
+    norm = randomised(nn.BatchNorm1D(3))
+    net = nn.Sequential(nn.Linear(3, 3), norm, nn.Linear(3, 3), norm, nn.Linear(3, 2))
+    x, y = paddle.randn([6, 3]), paddle.to_tensor([0, 1, 0, 1, 0, 1])
+    learner = MAML(net, inner_lr=0.1).adapt(x, y)
+    np.testing.assert_allclose(learner.standalone()(x).numpy(), learner(x).numpy(), atol=1e-5)
+
+
+def test_a_batch_norm_told_never_to_use_its_statistics_uses_the_fixed_ones():
+    net = nn.Sequential(nn.BatchNorm1D(3, use_global_stats=False), nn.Linear(3, 2))
+    x, y = paddle.randn([4, 3]), paddle.to_tensor([0, 1, 0, 1])
+    layer = MAML(net, inner_lr=0.1).adapt(x, y).standalone(x)
+    np.testing.assert_allclose(layer(x[:1]).numpy(), layer(x).numpy()[:1], atol=1e-6)

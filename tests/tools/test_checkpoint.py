@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 
 import paddle
 import pytest
 from utils import checkpoint, randomness
+from utils.errors import UserError
 
 
 def save(directory, epoch, accuracy):
     net = paddle.nn.Linear(1, 1)
     optimizer = paddle.optimizer.Adam(0.1, parameters=net.parameters())
-    validation = {"acc": accuracy} if accuracy else {}
+    validation = {} if accuracy is None else {"acc": accuracy}
     end = checkpoint.Position(epoch + 1)
     checkpoint.save(directory, end, net, optimizer, randomness.host_state(), validation)
 
@@ -23,6 +25,24 @@ def test_best_is_the_first_of_the_highest(tmp_path):
         checkpoint.mark_best(tmp_path, "acc")
     assert (tmp_path / "best").resolve().name == "1"
     assert checkpoint.best_or_last(tmp_path) == tmp_path / "best"
+
+
+def test_a_validation_that_is_not_a_number_is_never_best(tmp_path):
+    for epoch, accuracy in enumerate([math.nan, 0.5]):
+        save(tmp_path, epoch, accuracy)
+        checkpoint.mark_best(tmp_path, "acc")
+    assert (tmp_path / "best").resolve().name == "1"
+
+
+@pytest.mark.parametrize("name", ["rec.pdparams", "rec.pdopt", "training.json"])
+def test_a_damaged_newest_checkpoint_is_named(tmp_path, name):
+    net = paddle.nn.Linear(1, 1)
+    optimizer = paddle.optimizer.Adam(0.1, parameters=net.parameters())
+    for epoch in (0, 1):
+        save(tmp_path, epoch, 0.5)
+    (tmp_path / "1" / name).write_bytes(b"")
+    with pytest.raises(UserError, match=f"1/{name} cannot be read: .* remove its directory"):
+        checkpoint.resume(tmp_path, net, optimizer)
 
 
 def test_without_a_validation_the_last_is_taken(tmp_path):
@@ -41,8 +61,12 @@ def test_an_earlier_training_is_set_aside(tmp_path):
     for number in (1, 2):
         save(tmp_path, 0, 0.5)
         checkpoint.mark_best(tmp_path, "acc")
+        (tmp_path / "visualDL_log").mkdir()
+        (tmp_path / "mine.txt").touch()
         assert checkpoint.set_aside(tmp_path) == tmp_path / f"earlier-{number}"
         assert checkpoint.epochs(tmp_path) == []
+        left = {path.name for path in tmp_path.iterdir()}
+        assert left == {"mine.txt", *(f"earlier-{n + 1}" for n in range(number))}
         assert (tmp_path / f"earlier-{number}" / "best" / "rec.pdparams").is_file()
     assert checkpoint.set_aside(tmp_path) is None
 

@@ -114,6 +114,10 @@ def test_overrides_can_be_repeated_and_the_last_one_holds(config):
     assert found["runner.seed"] == 1
 
 
+def test_an_override_without_value_takes_a_key_out(config):
+    assert "runner.epochs" not in load_config(str(config), ["runner.epochs="])
+
+
 def test_an_override_needs_an_equals_sign(config):
     with pytest.raises(UserError, match="-o runner.epochs: write key=value"):
         overridden(config, "-o", "runner.epochs")

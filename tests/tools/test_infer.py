@@ -90,3 +90,17 @@ def test_a_damaged_checkpoint(refusal, output, size):
     assert file.stat().st_size > size
     file.write_bytes(file.read_bytes()[:size])
     assert "it is damaged" in refusal("infer", output=output)
+
+
+def test_of_a_single_task_there_is_no_interval(tool, output):
+    printed = tool("infer", output, "runner.infer_tasks=1")
+    assert "nan" not in printed.split("inner steps")[1]
+    assert "NaN" not in (output / "meta_test.json").read_text()
+    assert summary(output)["ci95"] is None
+
+
+def test_a_split_tested_on_another_ones_classes_keeps_its_own_protocol(tool, output):
+    same = ["data/sample_data/test"] * 2
+    overrides = [f"runner.{s}_data_dir={d}" for s, d in zip(("valid", "test"), same)]
+    tool("infer", output, *overrides)
+    assert summary(output)["tasks"] == 20  # infer_tasks, not valid_tasks

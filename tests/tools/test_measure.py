@@ -6,7 +6,7 @@ import math
 
 import paddle
 import pytest
-from utils.measure import gradient_norm, measured
+from utils.measure import gradient_norm, measured, percent
 
 
 def test_the_norm_is_over_all_parameters():
@@ -24,3 +24,8 @@ def test_a_sparse_gradient_has_none():
 def test_single_numbers_are_kept():
     tensors = {"loss": paddle.to_tensor([0.5]), "weights": paddle.ones([2, 2])}
     assert measured([], [], tensors) == {"loss": 0.5}
+
+
+def test_of_a_single_task_there_is_no_interval():
+    assert percent(0.5, 0.0123) == "50.00 ± 1.23 %"
+    assert percent(0.5, math.nan) == percent(0.5, None) == "50.00 %"

@@ -17,13 +17,15 @@ LONGER = "hyper_parameters.tasks_per_epoch=64"  # 8 batches an epoch
 
 
 def kill_amid(output, checkpoint, config, *overrides):
-    """Start the trainer and kill it with all its processes once `checkpoint` is there."""
+    """Start the trainer and kill it with all its processes once it has come to `checkpoint`."""
     settings = [*TINY, f"runner.model_save_path={output}", "runner.save_seconds=0.001", *overrides]
     command = [sys.executable, str(ROOT / "tools/trainer.py"), "-m", str(config), "-o", *settings]
     with open(output.parent / "killed.log", "w") as log:
         trainer = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     until = time.monotonic() + 120
-    while not (output / checkpoint).is_dir():
+    epoch, batch = map(int, checkpoint.split("-"))
+    names = [f"{epoch}-{later}" for later in range(batch, 12)]
+    while not any((output / name).is_dir() for name in names):
         assert trainer.poll() is None and time.monotonic() < until, f"no {checkpoint}"
     os.killpg(trainer.pid, signal.SIGKILL)
     trainer.wait()

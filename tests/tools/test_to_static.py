@@ -159,11 +159,17 @@ def sentence(done) -> str:
         (["--support", "nowhere"], "there is no directory nowhere"),
         (["--support", "ALPHABET"], "8 classes but the network tells .*n_way = 5 apart"),
         (["--out", str(CONFIG)], "is there and no export"),
+        (["--out", "STRANGERS"], "is there and no export"),
         (["--out", "TRAINED"], "is there and no export"),
     ],
 )
-def test_a_users_mistake_is_said_in_a_sentence(trained, images, options, words):
+def test_a_users_mistake_is_said_in_a_sentence(trained, images, tmp_path, options, words):
+    strangers = tmp_path / "other"  # of another toolkit, whose file has the same name
+    strangers.mkdir()
+    (strangers / "infer_cfg.yml").touch()
+    (strangers / "precious").touch()
     places = {"SUPPORT": images / "support", "ALPHABET": CHARACTERS, "TRAINED": trained}
+    places["STRANGERS"] = strangers
     before = sorted(trained.rglob("*"))
     done = to_static(
         *[places.get(option, option) for option in options],
@@ -171,6 +177,7 @@ def test_a_users_mistake_is_said_in_a_sentence(trained, images, options, words):
     )
     assert re.search(words, sentence(done))
     assert sorted(trained.rglob("*")) == before
+    assert len(list(strangers.iterdir())) == 2
 
 
 @pytest.mark.parametrize(

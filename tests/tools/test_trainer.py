@@ -12,6 +12,7 @@ import numpy as np
 import paddle
 import pytest
 from tools.conftest import CONFIG, ROOT, TINY
+from utils.model import BatchesInTurn
 
 NUMBER = r"-?\d+\.\d+"
 BATCH = re.compile(
@@ -85,10 +86,45 @@ def test_reader_processes_do_not_change_the_parameters(tool, trained, tmp_path):
 def test_reader_processes_share_a_reader_that_knows_nothing_of_them(tool, random_model, tmp_path):
     config = random_model / "config.yaml"
     reader = random_model / "reader.py"
-    reader.write_text(reader.read_text().replace("[np.random.rand(), random.random()]", "[_, 1]"))
+    pids = tmp_path / "pids"
+    text = reader.read_text().replace("[np.random.rand(), random.random()]", "[_, 1]")
+    note = f"open({str(pids)!r}, 'a').write(f'{{os.getpid()}} ')"
+    text = text.replace("for _ in", f"{note}\n        for _ in")
+    reader.write_text(f"import os\n{text}")
     tool("trainer", tmp_path / "alone", "runner.epochs=1", config=config)
+    assert len(set(pids.read_text().split())) == 1
     tool("trainer", tmp_path / "shared", "runner.epochs=1", "runner.num_workers=2", config=config)
     assert parameters(tmp_path / "shared", 0) == parameters(tmp_path / "alone", 0)
+    assert len(set(pids.read_text().split())) == 1 + 2
+
+
+def test_processes_share_a_reader_that_knows_nothing_of_them(tool, random_model, tmp_path):
+    overrides = ["runner.epochs=1", "runner.print_interval=1", "runner.processes=2"]
+    tool("trainer", tmp_path, *overrides, config=random_model / "config.yaml")
+    history = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
+    assert history[-1]["step"] == 24 / 2  # samples by train_batch_size
+
+
+@pytest.mark.parametrize("rank", range(3))
+def test_no_process_takes_a_batch_before_there_is_one_for_each(monkeypatch, rank):
+    monkeypatch.setattr("utils.model.get_rank", lambda: rank)
+    shared = [sample for sample in BatchesInTurn(range(15), batch_size=2, ranks=3)]
+    assert shared == [2 * rank, 2 * rank + 1, 6 + 2 * rank, 6 + 2 * rank + 1]
+
+
+def test_mistakes_are_told_of_before_there_are_several_processes(refusal):
+    overrides = ["runner.processes=2", "runner.model_init_path=nowhere"]
+    assert "there is no checkpoint" in refusal("trainer", *overrides)
+
+
+def test_nobody_reading_on_ends_the_trainer(tmp_path):
+    command = [sys.executable, str(ROOT / "tools/trainer.py"), "-m", str(CONFIG), "-o", *TINY]
+    command += [f"runner.model_save_path={tmp_path}", "runner.epochs=1000"]
+    trainer = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    trainer.stdout.readline()
+    trainer.stdout.close()
+    assert trainer.wait(timeout=120) == 141
+    assert "Traceback" not in trainer.stderr.read()
 
 
 def launched(output, *overrides):
@@ -118,8 +154,9 @@ def test_two_processes_train_to_the_parameters_of_one(tool, trained, tmp_path):
 
 
 def test_training_goes_on_from_given_parameters(tool, trained, tmp_path):
-    tool("trainer", tmp_path, f"runner.model_init_path={trained / '1'}", "runner.epochs=1")
-    assert parameters(tmp_path, 0) not in (parameters(trained, 0), parameters(trained, 1))
+    still = "hyper_parameters.meta_optimizer.learning_rate=1.0e-12"
+    tool("trainer", tmp_path, f"runner.model_init_path={trained / '1'}", still)
+    assert_near(trained, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -132,6 +169,8 @@ def test_training_goes_on_from_given_parameters(tool, trained, tmp_path):
         ("runner.train_batch_size=eight", "it takes a whole number"),
         ("runner.processes=many", "it takes auto or a number from 1"),
         ("runner.epochs=0", "runner.epochs is 0: it takes 1 or more"),
+        ("runner.seed=99999999999999999999", "it takes 4294967295 or less"),
+        ("runner.train_reader_path=net", "net.py has no RecDataset"),
         ("runner.seed=-1", "runner.seed is -1: it takes 0 or more"),
         ("runner.train_batch_size=17", "less than one batch of runner.train_batch_size = 17"),
         ("runner.train_reader_path=no_such_reader", "there is no reader no_such_reader.py"),

@@ -8,6 +8,7 @@ one replaces it.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
@@ -21,6 +22,11 @@ from utils.errors import UserError
 
 PARAMETERS, OPTIMIZER, BEST = "rec.pdparams", "rec.pdopt", "best"
 TRAINING, VALIDATION = "training.json", "validation.json"
+# What a training and the tools that read it leave beside the checkpoints.
+LEFT = (BEST, "run.json", "history.jsonl", "meta_test.json", "report.html", "visualDL_log")
+LEFT += ("exported_network", "exported_classifier")
+
+DAMAGED = "it is damaged; remove its directory to go on from the checkpoint before it."
 
 
 class Position(NamedTuple):
@@ -77,7 +83,7 @@ def amid_epochs(directory: Path) -> list[Path]:
 
 
 def set_aside(directory: Path) -> Path | None:
-    """Move the checkpoints of an earlier training to a directory of their own; returns which."""
+    """Move what an earlier training left to a directory of its own; returns which."""
     earlier = [directory / str(epoch) for epoch in epochs(directory)] + amid_epochs(directory)
     if not earlier:
         return None
@@ -85,8 +91,7 @@ def set_aside(directory: Path) -> Path | None:
     while (aside := directory / f"earlier-{number}").exists():
         number += 1
     aside.mkdir()
-    records = [directory / name for name in (BEST, "meta_test.json", "run.json", "history.jsonl")]
-    for path in (*earlier, *records):
+    for path in (*earlier, *(directory / name for name in LEFT)):
         if path.is_symlink() or path.exists():
             path.rename(aside / path.name)
     return aside
@@ -98,18 +103,26 @@ def resume(directory: Path, model, optimizer) -> Position:
     Random numbers go on too, the reader's from where its epoch began. PaddleRec's trainer leaves no
     training.json: then only the epoch is known.
     """
-    saved = [directory / str(epoch) for epoch in epochs(directory)] + amid_epochs(directory)
-    if not saved:
+    newest = find_newest(directory)
+    if newest is None:
         return Position()
-    newest = max(saved, key=_place)
     load(newest, model)
     optimizer.set_state_dict(_read(newest / OPTIMIZER))
     if not (newest / TRAINING).is_file():
         return Position(*_place(newest))
-    training = json.loads((newest / TRAINING).read_text(encoding="utf-8"))
-    randomness.set_host_state(training["host"])
-    randomness.set_paddle_state(training["paddle"])
-    return Position(training["epoch"], training["batch"], training["step"])
+    try:
+        training = json.loads((newest / TRAINING).read_text(encoding="utf-8"))
+        randomness.set_host_state(training["host"])
+        randomness.set_paddle_state(training["paddle"])
+        return Position(training["epoch"], training["batch"], training["step"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{newest / TRAINING} cannot be read: {DAMAGED}") from error
+
+
+def find_newest(directory: Path) -> Path | None:
+    """The checkpoint that training would go on from, if there is one."""
+    saved = [directory / str(epoch) for epoch in epochs(directory)] + amid_epochs(directory)
+    return max(saved, key=_place, default=None)
 
 
 def _place(checkpoint: Path) -> tuple[int, int]:
@@ -123,14 +136,15 @@ def _read(file: Path) -> dict:
     try:
         return dict(paddle.load(str(file)))
     except Exception as error:
-        raise UserError(f"{file} cannot be read ({error}): it is damaged, train again.") from error
+        raise UserError(f"{file} cannot be read: {DAMAGED}") from error
 
 
 def _validation(checkpoint: Path, metric: str) -> float:
     try:
-        return json.loads((checkpoint / VALIDATION).read_text(encoding="utf-8"))[metric]
+        value = json.loads((checkpoint / VALIDATION).read_text(encoding="utf-8"))[metric]
     except FileNotFoundError:
-        return float("-inf")
+        return -math.inf
+    return -math.inf if math.isnan(value) else value
 
 
 def load(checkpoint: Path, model) -> None:
@@ -149,8 +163,7 @@ def load(checkpoint: Path, model) -> None:
         if wanted.get(name) != given.get(name):
             raise UserError(
                 f"{file} belongs to another network: {name} is {given.get(name, 'missing')} there "
-                f"and {wanted.get(name, 'missing')} here; use the configuration of its "
-                "training (n_way, network, bn_channel, conv_stride, imgsize, channels)."
+                f"and {wanted.get(name, 'missing')} here; use the configuration of its training."
             )
     model.set_state_dict(state)
 

@@ -41,7 +41,7 @@ RUNNER = {
     "use_visual": bool,
     "use_auc": bool,
 }
-# What PaddleRec's trainer and infer can do besides; false is what these do anyhow.
+# Devices of PaddleRec's trainer and infer that these tools do not have: accepted if false.
 PADDLERECS = {
     "use_xpu": "there is runner.use_gpu.",
     "use_npu": "there is runner.use_gpu.",
@@ -54,6 +54,7 @@ AT_LEAST_ONE = (
     "infer_tasks",
     "print_interval",
 )
+MOST = {"seed": 2**32 - 1}  # numpy's
 AT_LEAST_ZERO = (
     "num_workers",
     "seed",
@@ -110,7 +111,10 @@ def load_config(path: str, overrides: list[str]) -> dict:
             raise UserError(f"-o {override}: write key=value, e.g. -o runner.epochs=3.")
         if key in SECTIONS[1:]:
             raise UserError(f"-o {override}: {key} is a section; name a key in it, {key}.NAME=...")
-        config[key] = _value(key, value, config.get(key))
+        if value:
+            config[key] = _value(key, value, config.get(key))
+        else:
+            config.pop(key, None)  # as a key without value in the file
     if not isinstance(config.get("workspace", ""), str):
         raise UserError(f"workspace is {config['workspace']!r}: it takes a directory's name.")
     directory = file.resolve().parent
@@ -146,6 +150,8 @@ def check_runner(config: dict) -> dict[str, str]:
             raise UserError(f"{key} is {value!r}: it takes {_NAMES[RUNNER[name]]}.")
         elif name in AT_LEAST_ONE and value < 1 or name in AT_LEAST_ZERO and value < 0:
             raise UserError(f"{key} is {value}: it takes {int(name in AT_LEAST_ONE)} or more.")
+        elif name in MOST and value > MOST[name]:
+            raise UserError(f"{key} is {value}: it takes {MOST[name]} or less.")
     return unread
 
 
@@ -193,7 +199,7 @@ def _fits(value, kinds) -> bool:
 
 
 def _value(key: str, text: str, before):
-    if RUNNER.get(key[len("runner.") :]) is str:
+    if key.startswith("runner.") and RUNNER.get(key[len("runner.") :]) is str:
         return text
     if isinstance(before, float):
         with suppress(ValueError):  # 1e-3 is text to YAML, and 1 a whole number

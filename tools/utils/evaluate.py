@@ -9,13 +9,18 @@ from utils.errors import UserError
 from utils.progress import Progress
 
 
-def evaluate(model_class, model, loader, epoch, config):
-    """Run `infer_forward` over all batches; returns its metrics, their names and last tensors."""
+def check_evaluates(model_class, config) -> None:
+    """Refuse a model that cannot be evaluated."""
     if not hasattr(model_class, "infer_forward"):
         raise UserError(
             f"{config['model_dir']}/dygraph_model.py has no infer_forward: evaluate such a model "
-            "with its own script."
+            "with its own script, and train it without runner.valid_data_dir."
         )
+
+
+def evaluate(model_class, model, loader, epoch, config):
+    """Run `infer_forward` over all batches; returns its metrics, their names and last tensors."""
+    check_evaluates(model_class, config)
     model.eval()
     metrics, names = model_class.create_metrics()
     batch_size = required(config, "runner.infer_batch_size")

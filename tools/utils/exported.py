@@ -6,6 +6,7 @@ YAML what goes in and what comes out, as other Paddle toolkits do.
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -17,17 +18,19 @@ from utils.errors import UserError
 
 MODEL, DESCRIPTION = "tostatic", "infer_cfg.yml"
 PROGRAMS = (".json", ".pdmodel")
+OURS = {f"{MODEL}{s}" for s in (*PROGRAMS, ".pdiparams", ".pdiparams.info")} | {DESCRIPTION}
 
 
 def check_target(directory: Path) -> None:
     """Refuse to write over what is no export."""
-    ours = (directory / DESCRIPTION).is_file()
-    if directory.is_file() or directory.is_dir() and any(directory.iterdir()) and not ours:
+    strange = directory.is_file() or directory.is_dir() and {*os.listdir(directory)} - OURS
+    if strange or directory.is_symlink():
         raise UserError(f"--out: {directory} is there and no export: name another directory.")
 
 
 def write(directory: Path, layer: paddle.nn.Layer, input_spec: list, description: dict) -> None:
     """Write an export, whole or not at all, over an earlier one."""
+    directory = directory.resolve()
     unfinished = directory.with_name(f".{directory.name}.unfinished")
     try:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -50,9 +53,9 @@ def describe(directory: Path) -> dict:
     if not file.is_file():
         return {}
     try:
-        return yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(f"cannot read {file} ({error}): export again.") from error
+        return dict(yaml.safe_load(file.read_text(encoding="utf-8")))
+    except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"{file} cannot be read: export again.") from error
 
 
 def load(directory: Path, use_gpu: bool = False, cpu_threads: int = 1):

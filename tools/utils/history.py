@@ -33,7 +33,13 @@ class History:
         self.file = directory / HISTORY
         lines = [line for line in read(self.file) if line["step"] <= step] if step else []
         self.began = time.time() - (lines[-1]["seconds"] if lines else 0)
-        write_text(directory / RUN, json.dumps(describe(config), indent=2) + "\n")
+        run = describe(config)
+        if step and (directory / RUN).is_file():  # how it began stays on record
+            began = json.loads((directory / RUN).read_text(encoding="utf-8"))
+            again = {key: run[key] for key in ("command", "started")}
+            run |= {key: began[key] for key in again}
+            run["resumed"] = [*began.get("resumed", []), again]
+        write_text(directory / RUN, json.dumps(run, indent=2) + "\n")
         write_text(self.file, "".join(json.dumps(line) + "\n" for line in lines))
 
     def add(self, split: str, epoch: int, step: int, values: dict, summary: dict | None = None):
@@ -101,5 +107,8 @@ def processor() -> str:
 def write_text(file: Path, text: str) -> None:
     """Write a file that is there whole or not at all."""
     unfinished = file.with_name(f".{file.name}.unfinished")
-    unfinished.write_text(text, encoding="utf-8")
-    os.replace(unfinished, file)
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        os.replace(unfinished, file)
+    finally:
+        unfinished.unlink(missing_ok=True)

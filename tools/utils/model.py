@@ -7,6 +7,7 @@ import os
 import sys
 
 import paddle
+from paddle.distributed import get_rank
 from paddle.distributed import get_world_size as world_size
 from paddle.io import DataLoader, IterableDataset, get_worker_info
 
@@ -77,20 +78,16 @@ def create_loader(config: dict, split: str, drop_last: bool = False) -> DataLoad
     files = [os.path.join(directory, name) for name in os.listdir(directory)]
     if not files:
         raise UserError(f"runner.{split}_data_dir: {directory} is empty: put the data there.")
-    try:
-        reader_class = importlib.import_module(reader).RecDataset
-    except ModuleNotFoundError as error:
-        if error.name != reader:
-            raise
-        raise UserError(
-            f"there is no reader {reader}.py in {config['model_dir']}: correct the "
-            "runner.*_reader_path."
-        ) from error
-    dataset = reader_class(files, config)
-    batch_size = processes.share(batch_size, world_size()) if training else batch_size
+    reader_class = import_reader(reader, config["model_dir"], "runner.*_reader_path")
+    dataset = reader_class(files, {**config, "split": split})
+    ranks = world_size() if training else 1
+    batch_size = processes.share(batch_size, ranks)
     workers = config.get("runner.num_workers", 0)
-    if workers and isinstance(dataset, IterableDataset) and not hasattr(dataset, "shares_workers"):
-        dataset = BatchesInTurn(dataset, batch_size)
+    if (workers or ranks > 1) and not hasattr(dataset, "shares_workers"):
+        if isinstance(dataset, IterableDataset):
+            dataset = BatchesInTurn(dataset, batch_size, ranks)
+        elif ranks > 1:
+            raise UserError(f"{reader}.py is no IterableDataset: train it in one process.")
     return DataLoader(
         dataset,
         batch_size=batch_size,
@@ -99,19 +96,44 @@ def create_loader(config: dict, split: str, drop_last: bool = False) -> DataLoad
     )
 
 
-class BatchesInTurn(IterableDataset):
-    """A reader that knows nothing of worker processes, with its batches taken by them in turn.
+def import_reader(name: str, directory, key: str):
+    """The reader of a module in `directory`, which is on Python's path; `key` is what named it."""
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise UserError(
+            f"{key}: there is no reader {name}.py in {directory}: correct the name."
+        ) from error
+    if not hasattr(module, "RecDataset"):
+        raise UserError(f"{key}: {name}.py has no RecDataset: name the model's reader.")
+    return module.RecDataset
 
-    Without it each worker would give all of the data. The DataLoader asks the workers in turn, so
-    batches come as from one process; a reader that does know says so by `shares_workers`.
+
+class BatchesInTurn(IterableDataset):
+    """A reader that knows nothing of processes, with its batches taken by them in turn.
+
+    Without it each process that trains and each worker that reads would take all of the data. The
+    DataLoader asks its workers in turn, so batches come as from one; of `ranks` training processes
+    none takes a batch before there is one for each. A reader that does know says so by
+    `shares_workers`.
     """
 
-    def __init__(self, reader, batch_size: int):
+    def __init__(self, reader, batch_size: int, ranks: int = 1):
         super().__init__()
-        self.reader, self.batch_size = reader, batch_size
+        self.reader, self.batch_size, self.ranks = reader, batch_size, ranks
 
     def __iter__(self):
         worker = get_worker_info()
+        number, workers = (worker.id, worker.num_workers) if worker else (0, 1)
+        mine = []
         for place, sample in enumerate(self.reader):
-            if place // self.batch_size % worker.num_workers == worker.id:
-                yield sample
+            turn, rank = divmod(place // self.batch_size, self.ranks)
+            if rank == get_rank() % self.ranks and turn % workers == number:
+                mine.append(sample)
+            if (place + 1) % (self.batch_size * self.ranks) == 0:
+                yield from mine
+                mine = []
+        if self.ranks == 1:
+            yield from mine

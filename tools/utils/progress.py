@@ -17,11 +17,20 @@ METRIC, METRIC_IN_TRAINING = "{}: {:.6f},", "{}:{:.6f}, "  # PaddleRec's two spe
 
 def start_log() -> None:
     """Log to standard output."""
-    handler = logging.StreamHandler(sys.stdout)
+    handler = Log(sys.stdout)
     handler.setFormatter(logging.Formatter("%(asctime)s - %(levelname)s - %(message)s"))
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False
+
+
+class Log(logging.StreamHandler):
+    """Ends the tool, as `print` would, where nobody reads on: of `| head`."""
+
+    def handleError(self, record):  # noqa: N802
+        if isinstance(sys.exc_info()[1], BrokenPipeError):
+            raise
+        super().handleError(record)
 
 
 def values(metrics, names, tensors, metric=METRIC) -> str:

@@ -41,6 +41,7 @@ def fix_statistics(net: nn.Layer, x) -> None:
         mean, variance = _statistics(inputs[0], _channels_last(layer))
         layer._mean.set_value(mean.flatten())
         layer._variance.set_value(variance.flatten())
+        layer._use_global_stats = True  # a layer may have been told never to
 
     with ExitStack() as hooks, paddle.no_grad(), once_differentiable():
         for layer in net.sublayers(include_self=True):
@@ -56,7 +57,8 @@ def use_batch_at_hand(net: nn.Layer) -> None:
     are.
     """
     for parent in net.sublayers(include_self=True):
-        for name, layer in parent.named_children():
+        # Not named_children(), which has a layer that stands in several places once.
+        for name, layer in list(parent._sub_layers.items()):
             if isinstance(layer, BATCH_NORMS):
                 setattr(parent, name, BatchAtHand(layer))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import math
 from html import escape
 
 from utils.picture import to_image
@@ -38,11 +37,6 @@ def image(pixels, alt: str) -> str:
         f'<img alt="{alt}" width="{pixels.shape[1]}" height="{pixels.shape[0]}" '
         f'src="data:image/png;base64,{data}">'
     )
-
-
-def accuracy(mean: float, ci: float) -> str:
-    """Both in percent; of a single task there is no interval."""
-    return f"{mean:.2f} ± {ci:.2f} %" if math.isfinite(ci) else f"{mean:.2f} %"
 
 
 def duration(seconds: float) -> str:

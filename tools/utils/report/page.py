@@ -8,8 +8,9 @@ from html import escape
 from pathlib import Path
 from string import Template
 
+from utils.measure import percent
 from utils.report import episodes as sample
-from utils.report.markup import accuracy, duration, pairs, table
+from utils.report.markup import duration, pairs, table
 from utils.report.plots import Curve, plot
 from utils.report.record import Run
 
@@ -66,7 +67,7 @@ def headline(run: Run) -> str:
     """The one number, and what it is of."""
     summary, validation = run.meta_test, run.best_validation()
     if summary:
-        value = accuracy(100 * summary["accuracy_per_step"][-1], 100 * summary["ci95_per_step"][-1])
+        value = percent(summary["accuracy_per_step"][-1], summary["ci95_per_step"][-1])
         facts = ["Meta-test: accuracy on queries after adaptation", *protocol(summary)]
         if "checkpoint" in summary:
             facts.append(f"Checkpoint of epoch {Path(summary['checkpoint']).name}")
@@ -173,7 +174,7 @@ def inner_steps(run: Run) -> str:
             colour,
             list(range(len(summary["accuracy_per_step"]))),
             [100 * a for a in summary["accuracy_per_step"]],
-            [100 * ci for ci in summary["ci95_per_step"]],
+            [math.nan if ci is None else 100 * ci for ci in summary["ci95_per_step"]],
         )
         for label, colour, summary in found
     ]
@@ -183,7 +184,10 @@ def inner_steps(run: Run) -> str:
         note = "from the first step on; bands: 95 % intervals"
         plots.append(figure("Accuracy, %", note, steps_plot("adapted", adapted)))
     rows = [
-        [str(step), *(accuracy(c.y[step], c.ci[step]) if step < len(c.x) else "" for c in lines)]
+        [
+            str(step),
+            *(percent(c.y[step] / 100, c.ci[step] / 100) if step < len(c.x) else "" for c in lines),
+        ]
         for step in range(max(len(c.x) for c in lines))
     ]
     numbers = table(["Inner steps", *(c.label for c in lines)], rows)
@@ -236,7 +240,7 @@ def reproduce(run: Run) -> str:
 
 def _value(name: str, values: dict) -> str:
     if name in PERCENT:
-        return accuracy(100 * values[name], 100 * values.get("ci95", math.nan))
+        return percent(values[name], values.get("ci95"))
     return f"{values[name]:.6g}"
 
 

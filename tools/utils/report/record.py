@@ -77,6 +77,8 @@ def read_run(directory: Path) -> Run:
     if not isinstance(record.get("config"), dict):
         raise UserError(f"{directory / history.RUN} has no config: it is damaged, train again.")
     meta_test = _read(directory / META_TEST) if (directory / META_TEST).is_file() else None
+    if meta_test and not {"accuracy_per_step", "ci95_per_step"} <= {*meta_test}:
+        raise UserError(f"{directory / META_TEST} has no accuracy: meta-test again.")
     return Run(directory, record, history.read(directory / history.HISTORY), meta_test)
 
 
