@@ -15,6 +15,7 @@ import numpy as np
 CORES = len(os.sched_getaffinity(0))
 os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={CORES}"
 os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["JAX_TRACEBACK_FILTERING"] = "off"  # so that an error's last line is the error
 import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import optax  # noqa: E402
