@@ -235,13 +235,15 @@ def difference(ours: Path, theirs: Path) -> str:
         for name in saved
         if name.suffix == ".pdparams"
     ]
-    apart = max(
-        float(np.abs(one[name].numpy() - other[name].numpy()).max())
-        for one, other in states
-        for name in other
-        if hasattr(other[name], "numpy")
+    apart = np.max(
+        [
+            np.abs(one[name].numpy() - other[name].numpy()).max()
+            for one, other in states
+            for name in other
+            if hasattr(other[name], "numpy")
+        ]
     )
-    return f"within {apart:.1e}"
+    return f"within {apart:.1e}" if np.isfinite(apart) else "NaN among them"
 
 
 if __name__ == "__main__":
