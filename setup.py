@@ -6,13 +6,17 @@ REPORT = ["matplotlib>=3.7,<4"]
 VISUAL = ["visualdl>=2.5,<3"]
 TEST = ["pytest>=7,<10", "ruff>=0.6,<1", *REPORT, *VISUAL]
 
+PACKAGE = "models/maml/paddle_maml"
+
 setup(
     name="paddle-maml",
     version="0.1.0",
     description="Exact second-order MAML for PaddlePaddle",
     python_requires=">=3.9",
-    package_dir={"": "models/maml"},
-    packages=find_packages("models/maml", include=["paddle_maml", "paddle_maml.*"]),
+    # Named one by one: {"": "models/maml"}, installed with -e, would put this dygraph_model.py
+    # before those of the model directories that PaddleRec's tools append to Python's path.
+    package_dir={"paddle_maml": PACKAGE},
+    packages=["paddle_maml", *(f"paddle_maml.{name}" for name in find_packages(PACKAGE))],
     install_requires=["numpy>=1.21,<3", "pyyaml>=5.4,<7", "Pillow>=9.1,<14", "tqdm>=4.60,<5"],
     extras_require={
         "cpu": ["paddlepaddle>=2.6.2,<3.4"],
