@@ -1,6 +1,6 @@
 """JAX: `jit`, `vmap` or `scan`, optax; the tasks dealt out to one XLA device per core.
 
-Two forms, the fastest found for each kind of network. Pooled: XLA's convolution with a weight
+Two forms, one for each kind of network. Pooled: XLA's convolution with a weight
 gradient of its own, task after task through one compiled function, dispatched asynchronously to
 the devices. Strided: convolution as a product with patches, one compiled meta-step that scans the
 tasks; inside a scan, and with a weight per task, XLA's own convolutions are many times slower.
