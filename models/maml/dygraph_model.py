@@ -50,6 +50,7 @@ class DygraphModel:
             inner_lr=setting.base_optimizer__learning_rate,
             inner_steps=setting.update_step,
             order=setting.order,
+            task_chunk=config.get("runner.task_chunk"),
         )
 
     def create_feeds(self, batch_data, config):
@@ -78,7 +79,7 @@ class DygraphModel:
         self._count_step(config)
         support_x, support_y, query_x, query_y = self.create_feeds(batch_data, config)
         loss, logits = dy_model(support_x, support_y, query_x, query_y)
-        metrics_list[0].meta_test.accuracies.update(accuracy(logits, query_y).unsqueeze(1).numpy())
+        metrics_list[0].meta_test.accuracies.update(accuracy(logits, query_y).unsqueeze(1))
         return loss, metrics_list, {"loss": loss}
 
     def infer_forward(self, dy_model, metrics_list, batch_data, config):

@@ -71,6 +71,11 @@ class Conv4(nn.Layer):
         self.blocks = nn.Sequential(*blocks)
         self.classifier = nn.Linear(filters * (image_side // 16) ** 2 if pool else filters, way)
 
+    def in_turn(self) -> list[nn.Layer]:
+        """What `forward` amounts to on channels-first images; lets MAML compute tasks together."""
+        features = [nn.Flatten()] if self.pool else [nn.AdaptiveAvgPool2D(1), nn.Flatten()]
+        return [*self.blocks, *features, self.classifier]
+
     def forward(self, x):
         """(images, channels, side, side) -> logits (images, way)."""
         x = self.blocks(x.transpose([0, 2, 3, 1]) if self.channels_last else x)
@@ -101,6 +106,10 @@ class MLP(nn.Layer):
             layers += [nn.BatchNorm1D(wide_out)] if batch_norm else []
             layers.append(nn.ReLU())
         self.layers = nn.Sequential(*layers, nn.Linear(hidden[-1], outputs))
+
+    def in_turn(self) -> list[nn.Layer]:
+        """What `forward` applies to flat examples; lets MAML compute tasks together."""
+        return list(self.layers)
 
     def forward(self, x):
         """(examples, ...) -> (examples, outputs)."""

@@ -34,6 +34,7 @@ RUNNER = {
     "infer_start_epoch": int,
     "infer_end_epoch": int,
     "save_seconds": (int, float),
+    "task_chunk": int,
     "resume": bool,
     "seed": int,
     "use_gpu": bool,
@@ -53,6 +54,7 @@ AT_LEAST_ONE = (
     "valid_tasks",
     "infer_tasks",
     "print_interval",
+    "task_chunk",
 )
 MOST = {"seed": 2**32 - 1}  # numpy's
 AT_LEAST_ZERO = (

@@ -7,6 +7,7 @@ from typing import Callable
 
 import paddle
 
+from .batched import Network
 from .functional import parameters_as, trainable
 from .learner import Learner
 from .operators import once_differentiable, twice_differentiable
@@ -47,6 +48,9 @@ class MAML(paddle.nn.Layer):
         section 5.2 of the paper).
     loss : callable
         `loss(net(x), y)` -> scalar tensor; the mean over examples.
+    task_chunk : int, optional
+        How many tasks are computed together, which bounds the memory and changes nothing else. If
+        not given, as many as keep the processor's caches or the GPU's memory in view.
 
     Raises
     ------
@@ -76,6 +80,7 @@ class MAML(paddle.nn.Layer):
         inner_steps: int = 1,
         order: int = 2,
         loss: Callable = paddle.nn.functional.cross_entropy,
+        task_chunk: int | None = None,
     ):
         super().__init__()
         if order not in (1, 2):
@@ -87,6 +92,7 @@ class MAML(paddle.nn.Layer):
         self.inner_steps = _check_steps(inner_steps)
         self.order = order
         self.loss = loss
+        self.task_chunk = task_chunk
 
     def forward(self, support_x, support_y, query_x, query_y):
         """The meta-loss of a batch of tasks; `backward()` on it gives the exact meta-gradient.
@@ -114,22 +120,27 @@ class MAML(paddle.nn.Layer):
 
         Notes
         -----
-        Each task's gradient is computed here and its graph freed at once, so memory does not grow
-        with the number of tasks. The loss returned is linear in the parameters around where they
-        stand, with that gradient; no gradient flows into the inputs.
+        The gradients are computed here, a few tasks at a time, so memory does not grow with the
+        number of tasks. A net that says by a method `in_turn` what it is made of, as the project's
+        own do, has its tasks computed together (`paddle_maml.batched`), any other one by one, to
+        the same gradient but for rounding. The loss returned is linear in the parameters around
+        where they stand, with that gradient; no gradient flows into the inputs.
         """
         tasks = _count_tasks(support_x, support_y, query_x, query_y)
         theta = trainable(self.net)
+        network = Network.of(self.net, self.loss)
+        chunk = 1
+        if network:
+            chunk = self.task_chunk or network.chunk(support_x, query_x, self.inner_steps)
         losses, logits, gradients = [], [], [None] * len(theta)
-        for task in range(tasks):
-            adapted = self._adapt(theta, support_x[task], support_y[task])
-            loss, task_logits = self._query(adapted, query_x[task], query_y[task])
-            losses.append(loss.detach())
-            logits.append(task_logits.detach())
-            if paddle.is_grad_enabled():
-                gradients = _add(gradients, _gradients(loss, theta))
-        meta_loss = paddle.stack(losses).mean()
-        return _with_gradient(meta_loss, theta, gradients, tasks), paddle.stack(logits)
+        for first in range(0, tasks, chunk):
+            some = [t[first : first + chunk] for t in (support_x, support_y, query_x, query_y)]
+            found = self._meta_gradient(network, theta, *some)
+            losses.append(found[0])
+            logits.append(found[1])
+            gradients = _add(gradients, found[2])
+        meta_loss = paddle.concat(losses).mean()
+        return _with_gradient(meta_loss, theta, gradients, tasks), paddle.concat(logits)
 
     def adapt(self, support_x, support_y, steps: int | None = None) -> Learner:
         """Adapt to one task; the net keeps its parameters.
@@ -160,6 +171,20 @@ class MAML(paddle.nn.Layer):
             stepped = self._inner_step(learners[-1].parameters, support_x, support_y, order=1)
             learners.append(Learner(self.net, [_leaf(p) for p in stepped]))
         return learners
+
+    def _meta_gradient(self, network, theta, support_x, support_y, query_x, query_y):
+        """Losses, logits and the gradient of the sum of the losses: of as many tasks as `network`
+        is given, or of a single one without it.
+        """
+        differentiate = paddle.is_grad_enabled()
+        if network:
+            order = self.order if differentiate else 0
+            task = support_x, support_y, query_x, query_y
+            return network.meta_gradient(*task, self.inner_lr, self.inner_steps, order)
+        adapted = self._adapt(theta, support_x[0], support_y[0])
+        loss, logits = self._query(adapted, query_x[0], query_y[0])
+        gradients = _gradients(loss, theta) if differentiate else [None] * len(theta)
+        return loss.detach().reshape([1]), logits.detach().unsqueeze(0), gradients
 
     def _adapt(self, parameters, support_x, support_y):
         if not paddle.is_grad_enabled():

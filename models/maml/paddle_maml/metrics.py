@@ -15,8 +15,11 @@ class TaskCurves:
         self._rows = []
 
     def update(self, values):
-        """Add tasks: (task, inner steps + 1), or (task, 1) where only the last step is known."""
-        self._rows.append(np.asarray(values, dtype=np.float64))
+        """Add tasks: (task, inner steps + 1), or (task, 1) where only the last step is known.
+
+        An array or a tensor, which is read only when its mean is asked for: a GPU need not wait.
+        """
+        self._rows.append(values)
 
     @property
     def tasks(self) -> int:
@@ -24,14 +27,18 @@ class TaskCurves:
 
     def mean(self) -> np.ndarray:
         """Mean over tasks, per inner step."""
-        return np.concatenate(self._rows).mean(0)
+        return self._all().mean(0)
 
     def ci95(self) -> np.ndarray:
         """Half the 95 % confidence interval of the mean, 1.96 s / sqrt(n), per inner step."""
-        rows = np.concatenate(self._rows)
+        rows = self._all()
         if len(rows) < 2:
             return np.full(rows.shape[1], np.nan)
         return 1.96 * rows.std(0, ddof=1) / np.sqrt(len(rows))
+
+    def _all(self):
+        self._rows = [np.asarray(rows, dtype=np.float64) for rows in self._rows]
+        return np.concatenate(self._rows)
 
 
 class MetaTest:

@@ -1,0 +1,264 @@
+"""A network made of known layers, for many tasks at once."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import paddle
+from paddle import nn
+
+from ..functional import trainable
+from .arrays import product
+from .losses import LOSSES
+from .patches import Patches, Rows
+from .stages import Block, DataBlock, Features, Linear, Relu
+
+# Bytes for the arrays of the tasks computed together, on the CPU and on a GPU. On the CPU more was
+# not faster where a task fills the caches by itself, and less was slower where it is small.
+MEMORY = {False: 2**27, True: 2**31}
+
+
+class Group(NamedTuple):
+    """The layers of one stage, and those of them that have parameters."""
+
+    kind: str
+    layers: tuple = ()
+    pools: bool = False
+
+    @property
+    def parameters(self):
+        return [p for layer in self.layers for p in (layer.weight, layer.bias) if p is not None]
+
+
+class Network:
+    """The meta-gradient of a net for many tasks at once.
+
+    Parameters
+    ----------
+    groups : list of Group
+        The net's layers, stage by stage.
+    theta : list of Tensor
+        The net's trainable parameters.
+    loss : CrossEntropy or SquaredError
+    """
+
+    def __init__(self, groups: list[Group], theta: list[paddle.Tensor], loss):
+        self.groups, self.theta, self.loss = groups, theta, loss
+
+    @classmethod
+    def of(cls, net: nn.Layer, loss) -> Network | None:
+        """For a net whose method `in_turn` lists the layers that it applies, if all are known.
+
+        They apply to channels-first images or to rows of numbers, whatever order `forward` computes
+        in.
+        """
+        groups = _grouped(net.in_turn()) if hasattr(net, "in_turn") else None
+        if groups is None or loss not in LOSSES:
+            return None
+        theta = trainable(net)
+        found = [id(p) for group in groups for p in group.parameters]
+        return cls(groups, theta, LOSSES[loss]) if sorted(found) == sorted(map(id, theta)) else None
+
+    @paddle.no_grad()
+    def meta_gradient(self, support_x, support_y, query_x, query_y, inner_lr, steps, order):
+        """Lines 4 to 8 of Algorithm 1 for a batch of tasks.
+
+        Parameters
+        ----------
+        support_x, support_y, query_x, query_y : Tensor (task, example, ...)
+        inner_lr : float
+        steps : int
+        order : {2, 1, 0}
+            0 leaves the gradient out.
+
+        Returns
+        -------
+        losses : Tensor (task,)
+            Of the queries, after adaptation.
+        logits : Tensor (task, query example, ...)
+        gradients : list of Tensor
+            Of the sum of `losses`, in `net.parameters()` order; empty for order 0.
+        """
+        tasks = support_x.shape[0]
+        support, rows, support_t = self._episode(support_x, support_y)
+        theta, points = self._parameters(tasks), []
+        for _ in range(steps):
+            _, _, gradients, point = self._gradient(support, theta, rows, support_t)
+            points.append((theta, point))
+            theta = _stepped(theta, gradients, inner_lr)
+        query, rows, query_t = self._episode(query_x, query_y)
+        losses, logits, v, _ = self._gradient(query, theta, rows, query_t, backward=order > 0)
+        for theta, point in reversed(points if order == 2 else []):
+            v = _stepped(v, self._hessian_times(support, theta, point, v), inner_lr)
+        return losses, logits, self._summed(v) if order > 0 else []
+
+    def chunk(self, support_x, query_x, steps: int) -> int:
+        """How many tasks to compute together so that the arrays take about `MEMORY` bytes."""
+        floats = 2 * steps * self._floats(support_x) + self._floats(query_x)
+        return max(1, MEMORY[support_x.place.is_gpu_place()] // (floats * support_x.element_size()))
+
+    def _floats(self, x):
+        """About how many numbers one pass over the examples of a task keeps."""
+        stages, theta = self._stages(1, x.shape[1], tuple(x.shape[2:])), self._parameters(1)
+        floats = 0
+        for stage, w in zip(stages, theta):
+            rows = stage.patches.rows(x.shape[1]) if isinstance(stage, Block) else x.shape[1]
+            floats += rows * (w[0].shape[1] + 4 * w[0].shape[2]) if w else 0
+        return floats
+
+    def _gradient(self, stages, theta, x, target, backward=True):
+        """Losses, outputs, gradients by stage, and the point, for `_hessian_times`."""
+        points, arriving = [], [None] * len(stages)
+        for stage, w in zip(stages, theta):
+            x, point = stage.forward(x, w)
+            points.append(point)
+        losses, g, at_loss = self.loss.forward(x, target)
+        gradients = [None] * len(stages)
+        for i in reversed(range(len(stages) if backward else 0)):
+            arriving[i] = g
+            g, gradients[i] = stages[i].backward(points[i], theta[i], g)
+        return losses, x, gradients, (points, arriving, at_loss)
+
+    def _hessian_times(self, stages, theta, point, v):
+        """H v: the derivative of the gradients at `point` along `v`."""
+        points, arriving, at_loss = point
+        dx = None
+        for stage, at, w, dw in zip(stages, points, theta, v):
+            dx = stage.tangent(at, w, dx, dw)
+        dg = self.loss.curvature(at_loss, dx)
+        result = [None] * len(stages)
+        for i in reversed(range(len(stages))):
+            dg, result[i] = stages[i].curvature(points[i], theta[i], v[i], arriving[i], dg)
+        return result
+
+    def _episode(self, x, y):
+        """The stages for these examples, and the examples and targets as they take them."""
+        tasks, images = x.shape[:2]
+        stages = self._stages(tasks, images, tuple(x.shape[2:]))
+        if self.groups[0].kind == "convolution":
+            x = x.transpose([0, 1, 3, 4, 2]).reshape([tasks, -1, x.shape[2]])
+        else:
+            x = x.reshape([tasks, images, -1])
+        target = self.loss.target(y, self.groups[-1].layers[0].weight.shape[1], x.dtype)
+        return stages, stages[0].data(x), target
+
+    def _stages(self, tasks, images, shape):
+        size, stages = shape[1:], []
+        for group in self.groups:
+            follows = bool(stages)
+            if group.kind == "convolution":
+                conv = group.layers[0]
+                how = tuple(conv._kernel_size), tuple(conv._stride), _pair(conv._padding)
+                device = str(paddle.get_device())
+                patches = _patches(tasks, images, size, *how, group.pools, follows, device)
+                size = patches.size
+                kind = Block if follows else DataBlock
+                stages.append(kind(patches, group.layers[1]._epsilon))
+            elif group.kind == "dense":
+                stages.append(Block(Rows(follows), group.layers[1]._epsilon))
+            elif group.kind == "linear":
+                stages.append(Linear(follows))
+            elif group.kind == "relu":
+                stages.append(Relu())
+            else:
+                stages.append(Features(images, size[0] * size[1], group.kind == "mean"))
+        return stages
+
+    def _parameters(self, tasks):
+        """Those of each stage, (task, row, column), the same for all tasks."""
+        return [
+            [_as_matrix(p).unsqueeze(0).tile([tasks, 1, 1]) for p in group.parameters]
+            for group in self.groups
+        ]
+
+    def _summed(self, v):
+        """The sums over tasks of what `v` holds for each stage, as the parameters are."""
+        summed = {}
+        for group, values in zip(self.groups, v):
+            for p, value in zip(group.parameters, values):
+                ones = paddle.ones([1, value.shape[0]], value.dtype)
+                total = product(ones, value.reshape([value.shape[0], -1]))
+                summed[id(p)] = _as_parameter(total, p.shape)
+        return [summed[id(p)] for p in self.theta]
+
+
+@lru_cache(maxsize=64)
+def _patches(*geometry_and_device):
+    return Patches(*geometry_and_device[:-1])
+
+
+def _stepped(theta, gradients, inner_lr):
+    return [
+        [w - inner_lr * g for w, g in zip(stage, along)] for stage, along in zip(theta, gradients)
+    ]
+
+
+def _as_matrix(p):
+    """Filters as (tap and channel, filter), in the order of `Patches`; vectors as rows."""
+    if p.ndim == 4:
+        return p.transpose([2, 3, 1, 0]).reshape([-1, p.shape[0]])
+    return p if p.ndim == 2 else p.unsqueeze(0)
+
+
+def _as_parameter(matrix, shape):
+    """The inverse of `_as_matrix`."""
+    if len(shape) == 4:
+        filters, channels, height, width = shape
+        return matrix.reshape([height, width, channels, filters]).transpose([3, 2, 0, 1])
+    return matrix.reshape(shape)
+
+
+def _grouped(layers: list) -> list[Group] | None:
+    """The layers by stage; None if one is not known."""
+    groups, rest = [], [layer for layer in layers]
+    while rest:
+        kinds = [type(layer) for layer in rest]
+        if _plain_convolution(rest[0]) and kinds[1:3] == [nn.BatchNorm2D, nn.ReLU]:
+            pools = len(rest) > 3 and _halves(rest[3])
+            groups.append(Group("convolution", tuple(rest[:2]), pools))
+            rest = rest[3 + pools :]
+        elif kinds[:3] == [nn.Linear, nn.BatchNorm1D, nn.ReLU] and rest[0].bias is None:
+            groups.append(Group("dense", tuple(rest[:2])))
+            rest = rest[3:]
+        elif kinds[0] is nn.Linear and rest[0].bias is not None:
+            groups.append(Group("linear", (rest[0],)))
+            rest = rest[1:]
+        elif kinds[0] is nn.ReLU:
+            groups.append(Group("relu"))
+            rest = rest[1:]
+        elif kinds[:2] == [nn.AdaptiveAvgPool2D, nn.Flatten] and rest[0]._output_size == 1:
+            groups.append(Group("mean"))
+            rest = rest[2:]
+        elif kinds[0] is nn.Flatten:
+            groups.append(Group("flatten"))
+            rest = rest[1:]
+        else:
+            return None
+    return groups if groups and groups[-1].kind == "linear" else None
+
+
+def _plain_convolution(layer) -> bool:
+    return (
+        type(layer) is nn.Conv2D
+        and layer.bias is None
+        and layer._groups == 1
+        and _pair(layer._dilation) == (1, 1)
+        and layer._padding_mode == "zeros"
+        and not isinstance(layer._padding, str)
+    )
+
+
+def _halves(layer) -> bool:
+    """Whether it is 2x2 max-pooling without overlap or padding."""
+    return (
+        type(layer) is nn.MaxPool2D
+        and _pair(layer.ksize) == (2, 2)
+        and _pair(layer.stride) in ((2, 2), (None, None))
+        and _pair(layer.padding) == (0, 0)
+        and not layer.ceil_mode
+    )
+
+
+def _pair(value):
+    return tuple(value) if isinstance(value, (list, tuple)) else (value, value)

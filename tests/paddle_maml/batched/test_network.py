@@ -1,0 +1,140 @@
+"""Tasks computed together, held to the same tasks one by one and differentiated automatically."""
+
+from __future__ import annotations
+
+import numpy as np
+import paddle
+import pytest
+from net import MLP, Conv4
+from paddle import nn
+from paddle.nn.functional import cross_entropy, mse_loss
+from paddle_maml import MAML
+from paddle_maml.batched import Network
+
+TASKS, WAY, SUPPORT, QUERY = 3, 3, 6, 5
+NETS = {
+    "pooled": (lambda: Conv4(WAY, 16, 2, filters=4), (2, 16, 16)),
+    "pooled, odd sizes": (lambda: Conv4(WAY, 23, 1, filters=4), (1, 23, 23)),
+    "strided": (lambda: Conv4(WAY, 13, 2, filters=4, pool=False), (2, 13, 13)),
+    "mlp": (lambda: MLP(7, WAY, hidden=(6, 5)), (7,)),
+    "mlp without batch norm": (lambda: MLP(7, WAY, hidden=(6, 5), batch_norm=False), (7,)),
+}
+
+
+class Plain(nn.Layer):
+    """A net that does not say what it is made of."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        return self.net(x)
+
+
+@pytest.fixture(autouse=True)
+def float64():
+    paddle.seed(0)
+    paddle.set_default_dtype("float64")
+    yield
+    paddle.set_default_dtype("float32")
+
+
+def randomised(net):
+    """Scales of either sign, which change what comes first, pooling or normalisation."""
+    for p in net.parameters():
+        if p.ndim == 1 and not p.stop_gradient:
+            p.set_value(paddle.randn(p.shape))
+    return net
+
+
+def episodes(shape, label=lambda rng, n: rng.integers(0, WAY, (TASKS, n)), seed=0):
+    rng = np.random.default_rng(seed)
+    sets = []
+    for examples in (SUPPORT, QUERY):
+        sets += [rng.normal(size=(TASKS, examples, *shape)), label(rng, examples)]
+    return [paddle.to_tensor(a) for a in sets]
+
+
+def meta_step(net, task, **settings):
+    """Loss, outputs and meta-gradient."""
+    loss, outputs = MAML(net, inner_lr=0.3, **settings)(*task)
+    loss.backward()
+    gradients = [p.grad.numpy() for p in net.parameters() if not p.stop_gradient]
+    for p in net.parameters():
+        p.clear_gradient()
+    return [loss.numpy(), outputs.numpy(), *gradients]
+
+
+def assert_same(found, expected):
+    assert len(found) == len(expected)
+    for a, b in zip(found, expected):
+        assert np.abs(a - b).max() <= 1e-9 * max(np.abs(b).max(), 1e-3)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("steps", [0, 1, 3])
+@pytest.mark.parametrize("kind", NETS)
+def test_together_is_one_by_one(kind, steps, order):
+    make, shape = NETS[kind]
+    net, task = randomised(make()), episodes(shape)
+    assert Network.of(net, cross_entropy)
+    settings = {"inner_steps": steps, "order": order}
+    assert_same(meta_step(net, task, **settings), meta_step(Plain(net), task, **settings))
+
+
+def test_squared_error():
+    net = randomised(MLP(1, 2, hidden=(5, 4), batch_norm=False))
+    task = episodes((1,), lambda rng, n: rng.normal(size=(TASKS, n, 2)))
+    settings = {"inner_steps": 2, "loss": mse_loss}
+    assert Network.of(net, mse_loss)
+    assert_same(meta_step(net, task, **settings), meta_step(Plain(net), task, **settings))
+
+
+def test_of_equal_maxima_the_first_has_the_gradient_here_too():
+    """Images of large equal areas, as drawings are."""
+    net, task = randomised(Conv4(WAY, 20, 1, filters=4)), episodes((1, 20, 20))
+    task[0], task[2] = ((t > 1.5).astype("float64") for t in (task[0], task[2]))
+    assert_same(meta_step(net, task), meta_step(Plain(net), task))
+
+
+@pytest.mark.parametrize("task_chunk", [1, 2, 5])
+def test_pieces_of_a_batch_make_the_same_gradient(task_chunk):
+    net, task = Conv4(WAY, 16, 1, filters=4), episodes((1, 16, 16))
+    assert_same(meta_step(net, task, task_chunk=task_chunk), meta_step(net, task))
+
+
+def test_without_gradient_the_values_are_the_same():
+    net, task = Conv4(WAY, 16, 1, filters=4), episodes((1, 16, 16))
+    expected = meta_step(net, task)
+    with paddle.no_grad():
+        loss, outputs = MAML(net, inner_lr=0.3)(*task)
+    assert_same([loss.numpy(), outputs.numpy()], expected[:2])
+
+
+class Listed(nn.Sequential):
+    def in_turn(self):
+        return list(self)
+
+
+def frozen(layer):
+    layer.weight.stop_gradient = True
+    return layer
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 3)],
+        [frozen(nn.Linear(4, 4)), nn.ReLU(), nn.Linear(4, 3)],
+        [nn.Linear(4, 4), nn.BatchNorm1D(4), nn.ReLU(), nn.Linear(4, 3)],
+        [nn.Conv2D(1, 4, 3), nn.BatchNorm2D(4), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3)],
+        [nn.Linear(4, 3), nn.ReLU()],
+    ],
+)
+def test_what_is_not_known_is_left_to_the_plain_path(layers):
+    assert Network.of(Listed(*layers), cross_entropy) is None
+
+
+def test_another_loss_is_left_to_the_plain_path():
+    assert Network.of(Conv4(5), lambda z, y: cross_entropy(z, y)) is None
