@@ -1,0 +1,91 @@
+"""The kernels of a meta-step, how often each runs, and whether a GPU has them.
+
+    python benchmarks/kernels.py
+
+With paddlepaddle-gpu installed, which needs no GPU for this, the table says for which types Paddle
+has registered a GPU kernel; the exit code is 1 if one lacks float32. With the CPU package it only
+counts.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import paddle
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "models/maml"))
+from net import Conv4  # noqa: E402
+from paddle_maml import MAML  # noqa: E402
+
+TASKS = 1, 8, 32
+TYPES = {"float32": "float", "float16": "float16", "bfloat16": "bfloat16", "int64": "int64_t"}
+# Types by the place of their count in Paddle's statistics: float16, bfloat16, float32, other.
+COUNTED = ("float16", "bfloat16", "float32", "int64")
+
+
+def main():
+    lacking = []
+    for pool in (True, False):
+        counts = {tasks: kernels(tasks, pool) for tasks in TASKS}
+        print(f"\nConv4 {'pooled' if pool else 'strided'}, second order, 1 inner step:")
+        for tasks, found in counts.items():
+            print(f"{tasks} tasks: {sum(sum(by_type) for by_type in found.values())} kernels")
+        lacking += report(counts[TASKS[-1]])
+    sys.exit(bool(lacking))
+
+
+def kernels(tasks: int, pool: bool) -> dict[str, list[int]]:
+    """How often each kernel runs in a meta-step of so many tasks, by type as in `COUNTED`."""
+    step = meta_step(tasks, pool)
+    step()  # makes what is made once
+    paddle.set_flags({"FLAGS_low_precision_op_list": 1})
+    paddle.base.core.clear_low_precision_op_list()
+    step()
+    found = paddle.base.core.get_low_precision_op_list()
+    paddle.set_flags({"FLAGS_low_precision_op_list": 0})
+    return {name: [int(count) for count in text.split(",")] for name, text in found.items()}
+
+
+def meta_step(tasks: int, pool: bool, way: int = 5):
+    """A function that makes one meta-step of 5-way 1-shot tasks with 2 queries per class."""
+    maml = MAML(Conv4(way, filters=8, pool=pool), inner_lr=0.4, task_chunk=tasks)
+    optimizer = paddle.optimizer.Adam(0.001, parameters=maml.parameters())
+    sets = []
+    for images in (1, 2):
+        sets.append(paddle.rand([tasks, way * images, 1, 28, 28]))
+        labels = np.tile(np.repeat(np.arange(way), images), (tasks, 1))
+        sets.append(paddle.to_tensor(labels))
+
+    def step():
+        optimizer.clear_grad()
+        loss, _ = maml(*sets)
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def report(found: dict[str, list[int]]) -> list[str]:
+    """Print a table; returns the kernels that lack a type that they ran with."""
+    registered = paddle.base.core._get_all_register_op_kernels("phi")
+    lacking = []
+    print("\n| kernel | calls | types | on a GPU |\n|---|---|---|---|")
+    for name, by_type in sorted(found.items()):
+        used = [kind for kind, count in zip(COUNTED, by_type) if count]
+        gpu = gpu_types(registered.get(name.rstrip("_"), registered.get(name, [])))
+        print(f"| {name} | {sum(by_type)} | {', '.join(used)} | {', '.join(gpu)} |")
+        lacking += [name] if not {*used} <= {*gpu} else []
+    return lacking if paddle.is_compiled_with_cuda() else []
+
+
+def gpu_types(kernels: list[str]) -> list[str]:
+    """The types, of those in `TYPES`, of the GPU kernels among `kernels`."""
+    on_gpu = [k.split("data_type[")[1].split("]")[0] for k in kernels if "gpu" in k.lower()]
+    names = {name.rpartition("::")[2] for name in on_gpu}
+    return [kind for kind, name in TYPES.items() if name in names]
+
+
+if __name__ == "__main__":
+    main()
