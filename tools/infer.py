@@ -9,8 +9,7 @@ from pathlib import Path
 import utils.before_paddle  # noqa: F401
 
 # isort: split
-import paddle
-from utils import checkpoint
+from utils import checkpoint, randomness
 from utils.config import path_of, required
 from utils.errors import UserError, run
 from utils.evaluate import evaluate
@@ -23,7 +22,7 @@ from utils.visual import Visual
 
 def main():
     _, config, model_class = open_tool(__doc__)
-    paddle.seed(config.get("runner.seed", 12345))
+    randomness.seed(config.get("runner.seed", 12345))
     directory = path_of(config, config.get("runner.infer_load_path", "model_output"))
     found = checkpoints(directory, config)
     model = model_class.create_model(config)

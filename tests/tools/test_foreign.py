@@ -128,6 +128,18 @@ def test_metrics_begin_anew_for_each_checkpoint(run, trained):
     assert both[4:] == metrics(run("infer", trained, "runner.infer_start_epoch=1"))
 
 
+def test_a_reader_that_draws_random_numbers_draws_the_same_in_each_infer(
+    tool, trained, foreign, tmp_path
+):
+    model = shutil.copytree(foreign, tmp_path / "model")
+    code = (model / "click_reader.py").read_text()
+    shuffled = code.replace("for line in file:", "for line in np.random.permutation(list(file)):")
+    (model / "click_reader.py").write_text(shuffled)
+    one, other = (metrics(tool("infer", trained, config=model / "config.yaml")) for _ in range(2))
+    assert len(one) == 8
+    assert one == other
+
+
 def test_keys_that_the_tools_do_not_read_are_named_and_reach_the_model(run, trained, tmp_path):
     weights = "runner.item_weight_path=data/item_weight_half.txt"
     printed = run("trainer", tmp_path, weights, "runner.sync_mode=async", "hyper_parameters.new=1")
