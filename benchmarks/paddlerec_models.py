@@ -30,8 +30,8 @@ MODELS = (
     *("multitask/mmoe", "multitask/share_bottom", "multitask/ple", "multitask/esmm"),
     *("multitask/maml", "recall/ncf", "recall/word2vec", "match/dssm"),
 )
-# PaddleRec's maml asks for a GPU, and its epoch, always 3200 tasks, takes most of an hour on two
-# cores: one inner step, and strides that still end at a single pixel, make it minutes.
+# PaddleRec's maml asks for a GPU, and its epoch always has 3200 tasks: one inner step, and strides
+# that still end at a single pixel, let it end within minutes on the CPU.
 OVERRIDES = {
     "multitask/maml": (
         *("runner.use_gpu=False", "hyper_parameters.update_step=1"),
