@@ -13,6 +13,7 @@ from .arrays import product
 from .losses import LOSSES
 from .patches import Patches, Rows
 from .stages import Block, DataBlock, Features, Linear, Relu
+from .tiles import Tiles
 
 # Bytes for the arrays of the tasks computed together, on the CPU and on a GPU. On the CPU more was
 # not faster where a task fills the caches by itself, and less was slower where it is small.
@@ -150,8 +151,8 @@ class Network:
             if group.kind == "convolution":
                 conv = group.layers[0]
                 how = tuple(conv._kernel_size), tuple(conv._stride), _pair(conv._padding)
-                device = str(paddle.get_device())
-                patches = _patches(tasks, images, size, *how, group.pools, follows, device)
+                where = conv.weight.dtype, str(conv.weight.place)
+                patches = _patches(tasks, images, size, *how, group.pools, follows, *where)
                 size = patches.size
                 kind = Block if follows else DataBlock
                 stages.append(kind(patches, group.layers[1]._epsilon))
@@ -184,8 +185,10 @@ class Network:
 
 
 @lru_cache(maxsize=64)
-def _patches(*geometry_and_device):
-    return Patches(*geometry_and_device[:-1])
+def _patches(tasks, images, size, kernel, stride, padding, pools, follows, dtype, device):
+    if follows and Tiles.fit(size, kernel, stride, padding, pools):
+        return Tiles(tasks, images, size, padding, dtype)
+    return Patches(tasks, images, size, kernel, stride, padding, pools, follows)
 
 
 def _stepped(theta, gradients, inner_lr):

@@ -7,11 +7,11 @@ import paddle
 from paddle import _C_ops
 from paddle.nn.functional import relu
 
-from .arrays import zero
+from .arrays import product, zero
 
 
 class Rows:
-    """The rows as they are, for linear layers: every method is the identity.
+    """The rows as they are, for linear layers.
 
     `follows`: whether what comes in has a gradient. Data has none, and its patches, which `of`
     makes, stay the same from step to step: it comes in as patches.
@@ -34,6 +34,16 @@ class Rows:
 
     def distribute(self, g):
         return g
+
+    def correlate(self, p, filters):
+        """The products of patches with filters, and below their adjoints."""
+        return product(p, filters)
+
+    def in_patches(self, g, filters):
+        return product(g, filters, transpose_b=True)
+
+    def in_filters(self, p, g):
+        return product(p, g, transpose_a=True)
 
     def pool(self, y):
         return y, None
@@ -68,8 +78,8 @@ class Patches(Rows):
         super().__init__(follows)
         self.tasks, self.pools = tasks, pools
         self.rows_in, self.taps = images * size[0] * size[1], kernel[0] * kernel[1]
-        lines, inside_h = _taps(size[0], kernel[0], stride[0], padding[0])
-        columns, inside_w = _taps(size[1], kernel[1], stride[1], padding[1])
+        lines, inside_h = taps(size[0], kernel[0], stride[0], padding[0])
+        columns, inside_w = taps(size[1], kernel[1], stride[1], padding[1])
         pixel = lines[:, None, :, None] * size[1] + columns[None, :, None, :]  # (h, w, kh, kw)
         image = np.arange(tasks * images)[:, None, None, None, None] * size[0] * size[1]
         inside = inside_h[:, None, :, None] & inside_w[None, :, None, :]
@@ -88,7 +98,7 @@ class Patches(Rows):
     def of(self, x):
         """The patches of x (task, image and position, channel)."""
         channels = x.shape[-1]
-        found = _C_ops.embedding(self.table, x.reshape([-1, channels]), self.outside, False)
+        found = look_up(x, self.table, self.outside)
         return found.reshape([self.tasks, -1, self.taps * channels])
 
     def collect(self, x):
@@ -96,12 +106,12 @@ class Patches(Rows):
 
     def distribute(self, g):
         """The adjoint of `of`: each pixel gets the sum of what its patches have got."""
-        if g is None:
-            return None
-        channels = g.shape[-1] // self.taps
-        pixels = paddle.zeros([self.outside + 1, channels], g.dtype)
-        pixels = _C_ops.scatter(pixels, self.table, g.reshape([-1, channels]), False)
-        return pixels[:-1].reshape([self.tasks, self.rows_in, channels])
+        return self._add_up(g.reshape([-1, g.shape[-1] // self.taps]))
+
+    def _add_up(self, g):
+        pixels = paddle.zeros([self.outside + 1, g.shape[1]], g.dtype)
+        pixels = _C_ops.scatter(pixels, self.table, g, False)
+        return pixels[:-1].reshape([self.tasks, self.rows_in, -1])
 
     def pool(self, y):
         """The maxima of the windows, and where they are: of equal ones, the first."""
@@ -134,7 +144,12 @@ class Patches(Rows):
         return paddle.split(y, [self.quarter] * 4 + [self.rest] * (self.rest > 0), 1)[:4]
 
 
-def _taps(length, kernel, stride, padding):
+def look_up(x, table, outside):
+    """The rows (channel) of x that a table names; zeros where it says `outside`."""
+    return _C_ops.embedding(table, x.reshape([-1, x.shape[-1]]), outside, False)
+
+
+def taps(length, kernel, stride, padding):
     """For each output and tap along one axis, which input it is and whether there is one."""
     outputs = (length + 2 * padding - kernel) // stride + 1
     place = np.arange(outputs)[:, None] * stride - padding + np.arange(kernel)

@@ -170,14 +170,16 @@ class Block(Stage):
     def _centre(self, x, at):
         """Set c; returns mean(c^2)."""
         at.p = self.patches.collect(x)
-        at.c = _centred(product(at.p, at.filters))
+        at.c = _centred(self.patches.correlate(at.p, at.filters))
         return total(at.c * at.c) * (1 / at.c.shape[1])
 
     def _centre_along(self, dx, at):
         """Set dc; returns mean(c dc)."""
-        at.dp = self.patches.collect(dx)
-        dy = product(at.p, at.d_filters)
-        at.dc = _centred(dy if at.dp is None else dy + product(at.dp, at.filters))
+        dy = self.patches.correlate(at.p, at.d_filters)
+        if self.patches.follows:
+            at.dp = self.patches.collect(dx)
+            dy = dy + self.patches.correlate(at.dp, at.filters)
+        at.dc = _centred(dy)
         return total(at.c * at.dc) * (1 / at.c.shape[1])
 
     def _gradients(self, at, sparse, shift):
@@ -185,17 +187,17 @@ class Block(Stage):
         at.gy = sparse + _affine(at.c, at.b, shift)
         gx = None
         if self.patches.follows:
-            gx = self.patches.distribute(product(at.gy, at.filters, transpose_b=True))
-        return gx, product(at.p, at.gy, transpose_a=True)
+            gx = self.patches.distribute(self.patches.in_patches(at.gy, at.filters))
+        return gx, self.patches.in_filters(at.p, at.gy)
 
     def _gradients_along(self, at, sparse, d_shift, db):
         """The derivative of `_gradients`."""
         dgy = sparse + _affine(at.c, db, d_shift) + at.dc * spread(at.b, at.c.shape[1])
-        dgx, dgw = None, product(at.p, dgy, transpose_a=True)
+        dgx, dgw = None, self.patches.in_filters(at.p, dgy)
         if self.patches.follows:
-            dgw = dgw + product(at.dp, at.gy, transpose_a=True)
-            dgp = product(dgy, at.filters, transpose_b=True)
-            dgp = dgp + product(at.gy, at.d_filters, transpose_b=True)
+            dgw = dgw + self.patches.in_filters(at.dp, at.gy)
+            dgp = self.patches.in_patches(dgy, at.filters)
+            dgp = dgp + self.patches.in_patches(at.gy, at.d_filters)
             dgx = self.patches.distribute(dgp)
         return dgx, dgw
 
