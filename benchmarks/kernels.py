@@ -3,8 +3,8 @@
     python benchmarks/kernels.py
 
 With paddlepaddle-gpu installed, which needs no GPU for this, the table says for which types Paddle
-has registered a GPU kernel; the exit code is 1 if one lacks float32. With the CPU package it only
-counts.
+has registered a GPU kernel; the exit code is 1 if one lacks a type that it ran with. With the CPU
+package it only counts.
 """
 
 from __future__ import annotations

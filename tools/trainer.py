@@ -38,8 +38,11 @@ def main():
         processes.share(required(config, "runner.train_batch_size"), count)
         if count > 1:  # a user's mistakes are told of while there is one process to tell
             create_loaders(config)
-            create_model(model_class, config, make_save_path(config))
-            processes.launch(count, make_save_path(config) / "log")
+            model, directory = create_model(model_class, config), make_save_path(config)
+            newest = checkpoint.find_newest(directory)
+            if config.get("runner.resume", False) and newest:
+                checkpoint.load(newest, model)
+            processes.launch(count, directory / "log")
     randomness.seed(config.get("runner.seed", 12345))
     train(model_class, config)
 
@@ -51,15 +54,13 @@ def create_loaders(config):
     return training, valid
 
 
-def create_model(model_class, config, directory):
+def create_model(model_class, config):
     """The model with its parameters at the start, as far as files have them."""
     if "runner.valid_data_dir" in config:
         check_evaluates(model_class, config)
     model = model_class.create_model(config)
     if "runner.model_init_path" in config:
         checkpoint.load(path_of(config, config["runner.model_init_path"]), model)
-    if config.get("runner.resume", False) and (newest := checkpoint.find_newest(directory)):
-        checkpoint.load(newest, model)
     return model
 
 
@@ -78,8 +79,7 @@ def make_save_path(config) -> Path:
 
 def train(model_class, config) -> None:
     """Train for `runner.epochs`; after each one validate, save, and mark the best so far."""
-    directory = make_save_path(config)
-    model = create_model(model_class, config, directory)
+    model = create_model(model_class, config)
     optimizer = model_class.create_optimizer(model, config)
     parallel = model
     if processes.launched():
@@ -87,6 +87,7 @@ def train(model_class, config) -> None:
         parallel = paddle.DataParallel(model)
     leading = paddle.distributed.get_rank() == 0
     loader, valid = create_loaders(config)
+    directory = make_save_path(config)
     position = begin(directory, model, optimizer, config, leading)
     records = open_records(directory, config, position.step) if leading else []
     seconds = config.get("runner.save_seconds", 60)

@@ -96,13 +96,22 @@ def _output_size(size, kernel, stride, padding, dilation):
 
 @lru_cache(maxsize=256)
 def _patch_table(images, height, width, kh, kw, sh, sw, top, bottom, left, right, dh, dw, device):
-    """For each patch (n, y, x) and tap (i, j), the row of that pixel, or the last row: padding."""
     padding = (top, bottom, left, right)
-    h, w = _output_size((height, width), (kh, kw), (sh, sw), padding, (dh, dw))
-    y = np.arange(h)[:, None] * sh - top + np.arange(kh) * dh  # (h, kh)
-    x = np.arange(w)[:, None] * sw - left + np.arange(kw) * dw  # (w, kw)
+    rows = patch_rows(images, (height, width), (kh, kw), (sh, sw), padding, (dh, dw))
+    return _Table(paddle.to_tensor(rows.ravel(), "int64"))
+
+
+def patch_rows(images, size, kernel, stride, padding, dilation=(1, 1)) -> np.ndarray:
+    """For each patch and tap the row of that pixel, or one past the last row: padding.
+
+    int64, (image, output line, output column, tap), for channels-last images as rows of pixels.
+    """
+    height, width = size
+    h, w = _output_size(size, kernel, stride, padding, dilation)
+    y = np.arange(h)[:, None] * stride[0] - padding[0] + np.arange(kernel[0]) * dilation[0]
+    x = np.arange(w)[:, None] * stride[1] - padding[2] + np.arange(kernel[1]) * dilation[1]
     inside = ((y >= 0) & (y < height))[:, None, :, None] & ((x >= 0) & (x < width))[None, :, None]
-    pixel = y[:, None, :, None] * width + x[None, :, None]
+    pixel = y[:, None, :, None] * width + x[None, :, None]  # (h, w, kh, kw)
     image = np.arange(images)[:, None, None, None, None] * height * width
     rows = np.where(inside, image + pixel, images * height * width)
-    return _Table(paddle.to_tensor(rows.ravel(), "int64"))
+    return rows.reshape(images, h, w, kernel[0] * kernel[1])

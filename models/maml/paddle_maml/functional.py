@@ -16,6 +16,14 @@ def trainable(net: paddle.nn.Layer) -> list[paddle.Tensor]:
     return [p for p in net.parameters() if not p.stop_gradient]
 
 
+def gradient_step(parameters, gradients, inner_lr: float) -> list[paddle.Tensor]:
+    """theta' = theta - alpha * gradient (the paper's equation 1), as new tensors.
+
+    A parameter that the loss does not reach (gradient None) stays as it is.
+    """
+    return [p if g is None else p - inner_lr * g for p, g in zip(parameters, gradients)]
+
+
 @contextmanager
 def parameters_as(net: paddle.nn.Layer, parameters: list, values: list):
     """Run `net` with `values` in place of `parameters`; a shared parameter changes everywhere.

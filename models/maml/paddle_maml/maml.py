@@ -8,17 +8,9 @@ from typing import Callable
 import paddle
 
 from .batched import Network
-from .functional import parameters_as, trainable
+from .functional import gradient_step, parameters_as, trainable
 from .learner import Learner
 from .operators import once_differentiable, twice_differentiable
-
-
-def gradient_step(parameters, gradients, inner_lr: float) -> list[paddle.Tensor]:
-    """theta' = theta - alpha * gradient (the paper's equation 1), as new tensors.
-
-    A parameter that the loss does not reach (gradient None) stays as it is.
-    """
-    return [p if g is None else p - inner_lr * g for p, g in zip(parameters, gradients)]
 
 
 class MAML(paddle.nn.Layer):

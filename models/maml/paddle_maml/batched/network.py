@@ -8,7 +8,7 @@ from typing import NamedTuple
 import paddle
 from paddle import nn
 
-from ..functional import trainable
+from ..functional import gradient_step, trainable
 from .arrays import product
 from .losses import LOSSES
 from .patches import Patches, Rows
@@ -86,11 +86,11 @@ class Network:
         theta, points = self._parameters(tasks), []
         for _ in range(steps):
             _, _, gradients, point = self._gradient(support, theta, rows, support_t)
-            points.append((theta, point))
+            points += [(theta, point)] if order == 2 else []
             theta = _stepped(theta, gradients, inner_lr)
         query, rows, query_t = self._episode(query_x, query_y)
-        losses, logits, v, _ = self._gradient(query, theta, rows, query_t, backward=order > 0)
-        for theta, point in reversed(points if order == 2 else []):
+        losses, logits, v = self._gradient(query, theta, rows, query_t, backward=order > 0)[:3]
+        for theta, point in reversed(points):
             v = _stepped(v, self._hessian_times(support, theta, point, v), inner_lr)
         return losses, logits, self._summed(v) if order > 0 else []
 
@@ -101,11 +101,12 @@ class Network:
 
     def _floats(self, x):
         """About how many numbers one pass over the examples of a task keeps."""
-        stages, theta = self._stages(1, x.shape[1], tuple(x.shape[2:])), self._parameters(1)
         floats = 0
-        for stage, w in zip(stages, theta):
+        for group, stage in zip(self.groups, self._stages(1, x.shape[1], tuple(x.shape[2:]))):
             rows = stage.patches.rows(x.shape[1]) if isinstance(stage, Block) else x.shape[1]
-            floats += rows * (w[0].shape[1] + 4 * w[0].shape[2]) if w else 0
+            for layer in group.layers[:1]:
+                outputs = layer.weight.shape[0 if group.kind == "convolution" else 1]
+                floats += rows * (layer.weight.size // outputs + 4 * outputs)
         return floats
 
     def _gradient(self, stages, theta, x, target, backward=True):
@@ -192,9 +193,8 @@ def _patches(tasks, images, size, kernel, stride, padding, pools, follows, dtype
 
 
 def _stepped(theta, gradients, inner_lr):
-    return [
-        [w - inner_lr * g for w, g in zip(stage, along)] for stage, along in zip(theta, gradients)
-    ]
+    """`gradient_step`, stage by stage."""
+    return [gradient_step(w, g, inner_lr) for w, g in zip(theta, gradients)]
 
 
 def _as_matrix(p):
@@ -214,7 +214,7 @@ def _as_parameter(matrix, shape):
 
 def _grouped(layers: list) -> list[Group] | None:
     """The layers by stage; None if one is not known."""
-    groups, rest = [], [layer for layer in layers]
+    groups, rest = [], list(layers)
     while rest:
         kinds = [type(layer) for layer in rest]
         if _plain_convolution(rest[0]) and kinds[1:3] == [nn.BatchNorm2D, nn.ReLU]:

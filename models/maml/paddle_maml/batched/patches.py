@@ -7,6 +7,7 @@ import paddle
 from paddle import _C_ops
 from paddle.nn.functional import relu
 
+from ..convolution import patch_rows
 from .arrays import product, zero
 
 
@@ -78,14 +79,10 @@ class Patches(Rows):
         super().__init__(follows)
         self.tasks, self.pools = tasks, pools
         self.rows_in, self.taps = images * size[0] * size[1], kernel[0] * kernel[1]
-        lines, inside_h = taps(size[0], kernel[0], stride[0], padding[0])
-        columns, inside_w = taps(size[1], kernel[1], stride[1], padding[1])
-        pixel = lines[:, None, :, None] * size[1] + columns[None, :, None, :]  # (h, w, kh, kw)
-        image = np.arange(tasks * images)[:, None, None, None, None] * size[0] * size[1]
-        inside = inside_h[:, None, :, None] & inside_w[None, :, None, :]
         self.outside = tasks * self.rows_in
-        rows = np.where(inside, image + pixel, self.outside)
-        rows = rows.reshape(tasks, images, len(lines), len(columns), self.taps)
+        sides = np.repeat(padding, 2)  # (top, bottom, left, right)
+        rows = patch_rows(tasks * images, size, kernel, stride, sides)
+        rows = rows.reshape(tasks, images, *rows.shape[1:])
         self.size, rows = _windows_first(rows) if pools else (rows.shape[2:4], rows)
         rows = rows.reshape(tasks, -1, self.taps)
         self.quarter = images * self.size[0] * self.size[1]
@@ -147,13 +144,6 @@ class Patches(Rows):
 def look_up(x, table, outside):
     """The rows (channel) of x that a table names; zeros where it says `outside`."""
     return _C_ops.embedding(table, x.reshape([-1, x.shape[-1]]), outside, False)
-
-
-def taps(length, kernel, stride, padding):
-    """For each output and tap along one axis, which input it is and whether there is one."""
-    outputs = (length + 2 * padding - kernel) // stride + 1
-    place = np.arange(outputs)[:, None] * stride - padding + np.arange(kernel)
-    return place, (place >= 0) & (place < length)
 
 
 def _windows_first(rows):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import paddle
 
+from ..convolution import patch_rows
 from .arrays import product
-from .patches import Patches, Rows, look_up, taps
+from .patches import Patches, Rows, look_up
 
 # Winograd's F(2, 3), in the form of Lavin and Gray (2016, "Fast Algorithms for Convolutional Neural
 # Networks", equations 7 and 8): two outputs out of four inputs d and three taps g are
@@ -27,16 +28,12 @@ class Tiles(Patches):
     def __init__(self, tasks, images, size, padding, dtype):
         Rows.__init__(self, follows=True)
         self.tasks, self.pools, self.rest = tasks, True, 0
-        self.size = tuple((n + 2 * p - 2) // 2 for n, p in zip(size, padding))
-        self.quarter = images * self.size[0] * self.size[1]
         self.rows_in, self.outside = images * size[0] * size[1], tasks * images * size[0] * size[1]
-        lines, inside_h = taps(size[0], 4, 2, padding[0])  # (tile, place)
-        columns, inside_w = taps(size[1], 4, 2, padding[1])
-        pixel = lines.T[:, None, :, None] * size[1] + columns.T[None, :, None, :]
-        inside = inside_h.T[:, None, :, None] & inside_w.T[None, :, None, :]
-        image = np.arange(tasks * images).reshape(tasks, 1, 1, images, 1, 1) * size[0] * size[1]
-        rows = np.where(inside[:, :, None], image + pixel[:, :, None], self.outside)
-        self.table = paddle.to_tensor(rows.ravel(), "int64")
+        rows = patch_rows(tasks * images, size, (4, 4), (2, 2), np.repeat(padding, 2))
+        self.size = rows.shape[1:3]
+        self.quarter = images * self.size[0] * self.size[1]
+        by_place = rows.reshape(tasks, self.quarter, 16).transpose(0, 2, 1)
+        self.table = paddle.to_tensor(by_place.ravel(), "int64")
         self.input, self.filter, self.output = (
             paddle.to_tensor(np.kron(m, m), dtype) for m in (INPUT, TAPS, OUTPUT)
         )
