@@ -144,8 +144,8 @@ def train_epoch(model_class, model, optimizer, loader, position, config):
     """
     model.train()
     metrics, names = model_class.create_metrics()
-    if hasattr(loader.dataset, "epoch"):
-        loader.dataset.epoch = position.epoch
+    if hasattr(loader.reader, "epoch"):
+        loader.reader.epoch = position.epoch
     scheduler = getattr(optimizer, "_learning_rate", None)
     interval = config.get("runner.print_interval", 10)
     progress = Progress(position.epoch, interval, batches(loader))
@@ -190,7 +190,7 @@ def validate(model_class, model, loader, position, records, config) -> dict[str,
 def batches(loader) -> int | None:
     """How many batches a loader gives, if its reader knows its length."""
     try:
-        samples = len(loader.dataset)
+        samples = len(loader.reader)
     except (TypeError, RuntimeError):  # Paddle's IterableDataset has a __len__, which raises
         return None
     return samples // (loader.batch_size * paddle.distributed.get_world_size())

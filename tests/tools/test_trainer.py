@@ -12,7 +12,6 @@ import numpy as np
 import paddle
 import pytest
 from tools.conftest import CONFIG, ROOT, TINY
-from utils.model import BatchesInTurn
 
 NUMBER = r"-?\d+\.\d+"
 BATCH = re.compile(
@@ -103,13 +102,6 @@ def test_processes_share_a_reader_that_knows_nothing_of_them(tool, random_model,
     tool("trainer", tmp_path, *overrides, config=random_model / "config.yaml")
     history = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
     assert history[-1]["step"] == 24 / 2  # samples by train_batch_size
-
-
-@pytest.mark.parametrize("rank", range(3))
-def test_no_process_takes_a_batch_before_there_is_one_for_each(monkeypatch, rank):
-    monkeypatch.setattr("utils.model.get_rank", lambda: rank)
-    shared = [sample for sample in BatchesInTurn(range(15), batch_size=2, ranks=3)]
-    assert shared == [2 * rank, 2 * rank + 1, 6 + 2 * rank, 6 + 2 * rank + 1]
 
 
 def test_mistakes_are_told_of_before_there_are_several_processes(refusal):

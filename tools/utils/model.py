@@ -7,13 +7,13 @@ import os
 import sys
 
 import paddle
-from paddle.distributed import get_rank
 from paddle.distributed import get_world_size as world_size
-from paddle.io import DataLoader, IterableDataset, get_worker_info
+from paddle.io import IterableDataset
 
 from utils import processes
 from utils.config import check_runner, load_config, parse_arguments, path_of, required
 from utils.errors import UserError
+from utils.loader import BatchesInTurn, Loader
 from utils.progress import logger, start_log
 
 
@@ -64,7 +64,7 @@ def set_device(config: dict) -> None:
     paddle.set_device("gpu" if wanted and found else "cpu")
 
 
-def create_loader(config: dict, split: str, drop_last: bool = False) -> DataLoader:
+def create_loader(config: dict, split: str, drop_last: bool = False) -> Loader:
     """The batches of a split: "train", always without an incomplete last one, "valid" or "test"."""
     training = split == "train"
     batch_size = required(config, f"runner.{'train' if training else 'infer'}_batch_size")
@@ -88,7 +88,7 @@ def create_loader(config: dict, split: str, drop_last: bool = False) -> DataLoad
             dataset = BatchesInTurn(dataset, batch_size, ranks)
         elif ranks > 1:
             raise UserError(f"{reader}.py is no IterableDataset: train it in one process.")
-    return DataLoader(
+    return Loader(
         dataset,
         batch_size=batch_size,
         drop_last=training or drop_last,
@@ -109,31 +109,3 @@ def import_reader(name: str, directory, key: str):
     if not hasattr(module, "RecDataset"):
         raise UserError(f"{key}: {name}.py has no RecDataset: name the model's reader.")
     return module.RecDataset
-
-
-class BatchesInTurn(IterableDataset):
-    """A reader that knows nothing of processes, with its batches taken by them in turn.
-
-    Without it each process that trains and each worker that reads would take all of the data. The
-    DataLoader asks its workers in turn, so batches come as from one; of `ranks` training processes
-    none takes a batch before there is one for each. A reader that does know says so by
-    `shares_workers`.
-    """
-
-    def __init__(self, reader, batch_size: int, ranks: int = 1):
-        super().__init__()
-        self.reader, self.batch_size, self.ranks = reader, batch_size, ranks
-
-    def __iter__(self):
-        worker = get_worker_info()
-        number, workers = (worker.id, worker.num_workers) if worker else (0, 1)
-        mine = []
-        for place, sample in enumerate(self.reader):
-            turn, rank = divmod(place // self.batch_size, self.ranks)
-            if rank == get_rank() % self.ranks and turn % workers == number:
-                mine.append(sample)
-            if (place + 1) % (self.batch_size * self.ranks) == 0:
-                yield from mine
-                mine = []
-        if self.ranks == 1:
-            yield from mine
