@@ -17,6 +17,7 @@ setup(
     # before those of the model directories that PaddleRec's tools append to Python's path.
     package_dir={"paddle_maml": PACKAGE},
     packages=["paddle_maml", *(f"paddle_maml.{name}" for name in find_packages(PACKAGE))],
+    package_data={"paddle_maml.batched.native": ["*.h", "*.cpp"]},
     install_requires=["numpy>=1.21,<3", "pyyaml>=5.4,<7", "Pillow>=9.1,<14", "tqdm>=4.60,<5"],
     extras_require={
         "cpu": ["paddlepaddle>=2.6.2,<3.4"],

@@ -29,7 +29,7 @@ class Peer:
 
 
 PEERS = {
-    "project": Peer(None, per_core=True),
+    "project": Peer(None, per_core=False),
     "torch_loop": Peer("torch", per_core=True),
     "torch_func": Peer("torch", per_core=True),
     "torch_compile": Peer("torch", per_core=True),

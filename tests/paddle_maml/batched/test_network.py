@@ -16,6 +16,8 @@ NETS = {
     "pooled": (lambda: Conv4(WAY, 16, 2, filters=4), (2, 16, 16)),
     "pooled, odd sizes": (lambda: Conv4(WAY, 23, 1, filters=4), (1, 23, 23)),
     "strided": (lambda: Conv4(WAY, 13, 2, filters=4, pool=False), (2, 13, 13)),
+    "pooled, compiled": (lambda: Conv4(WAY, 23, 2, filters=16), (2, 23, 23)),
+    "strided, compiled": (lambda: Conv4(WAY, 13, 1, filters=16, pool=False), (1, 13, 13)),
     "mlp": (lambda: MLP(7, WAY, hidden=(6, 5)), (7,)),
     "mlp without batch norm": (lambda: MLP(7, WAY, hidden=(6, 5), batch_norm=False), (7,)),
 }
@@ -91,16 +93,18 @@ def test_squared_error():
     assert_same(meta_step(net, task, **settings), meta_step(Plain(net), task, **settings))
 
 
-def test_of_equal_maxima_the_first_has_the_gradient_here_too():
+@pytest.mark.parametrize("filters", [4, 16])
+def test_of_equal_maxima_the_first_has_the_gradient_here_too(filters):
     """Images of large equal areas, as drawings are."""
-    net, task = randomised(Conv4(WAY, 20, 1, filters=4)), episodes((1, 20, 20))
+    net, task = randomised(Conv4(WAY, 20, 1, filters=filters)), episodes((1, 20, 20))
     task[0], task[2] = ((t > 1.5).astype("float64") for t in (task[0], task[2]))
     assert_same(meta_step(net, task), meta_step(Plain(net), task))
 
 
+@pytest.mark.parametrize("filters", [4, 16])
 @pytest.mark.parametrize("task_chunk", [1, 2, 5])
-def test_pieces_of_a_batch_make_the_same_gradient(task_chunk):
-    net, task = Conv4(WAY, 16, 1, filters=4), episodes((1, 16, 16))
+def test_pieces_of_a_batch_make_the_same_gradient(task_chunk, filters):
+    net, task = Conv4(WAY, 16, 1, filters=filters), episodes((1, 16, 16))
     assert_same(meta_step(net, task, task_chunk=task_chunk), meta_step(net, task))
 
 

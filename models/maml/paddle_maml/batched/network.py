@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import paddle
 from paddle import nn
 
-from ..functional import gradient_step, trainable
+from ..functional import trainable
 from .arrays import product
+from .blocks import block
 from .losses import LOSSES
-from .patches import Patches, Rows
-from .stages import Block, DataBlock, Features, Linear, Relu
-from .tiles import Tiles
-
-# Bytes for the arrays of the tasks computed together, on the CPU and on a GPU. On the CPU more was
-# not faster where a task fills the caches by itself, and less was slower where it is small.
-MEMORY = {False: 2**27, True: 2**31}
+from .patches import Rows
+from .resources import cores, memory
+from .stages import Block, Features, Linear, Relu
 
 
 class Group(NamedTuple):
@@ -26,6 +22,15 @@ class Group(NamedTuple):
     kind: str
     layers: tuple = ()
     pools: bool = False
+
+    @property
+    def width(self) -> tuple[int, int]:
+        """Numbers that an output is made of, and outputs; 0 without parameters."""
+        if not self.parameters:
+            return 0, 0
+        weight = self.layers[0].weight
+        outputs = weight.shape[0 if self.kind == "convolution" else 1]
+        return weight.size // outputs, outputs
 
     @property
     def parameters(self):
@@ -87,27 +92,26 @@ class Network:
         for _ in range(steps):
             _, _, gradients, point = self._gradient(support, theta, rows, support_t)
             points += [(theta, point)] if order == 2 else []
-            theta = _stepped(theta, gradients, inner_lr)
+            theta = _stepped(support, theta, gradients, inner_lr)
         query, rows, query_t = self._episode(query_x, query_y)
         losses, logits, v = self._gradient(query, theta, rows, query_t, backward=order > 0)[:3]
-        for theta, point in reversed(points):
-            v = _stepped(v, self._hessian_times(support, theta, point, v), inner_lr)
+        while points:
+            theta, point = points.pop()  # and frees what it keeps
+            along = self._hessian_times(support, theta, point, v)
+            v = _stepped(support, v, along, inner_lr)
         return losses, logits, self._summed(v) if order > 0 else []
 
     def chunk(self, support_x, query_x, steps: int) -> int:
-        """How many tasks to compute together so that the arrays take about `MEMORY` bytes."""
-        floats = 2 * steps * self._floats(support_x) + self._floats(query_x)
-        return max(1, MEMORY[support_x.place.is_gpu_place()] // (floats * support_x.element_size()))
+        """How many tasks to compute together, for the memory and the cores at hand."""
+        numbers = steps * self._numbers(support_x) + self._numbers(query_x)
+        fitting = memory(support_x.place) // (numbers * support_x.element_size())
+        return max(1, fitting if fitting < cores() else fitting // cores() * cores())
 
-    def _floats(self, x):
-        """About how many numbers one pass over the examples of a task keeps."""
-        floats = 0
-        for group, stage in zip(self.groups, self._stages(1, x.shape[1], tuple(x.shape[2:]))):
-            rows = stage.patches.rows(x.shape[1]) if isinstance(stage, Block) else x.shape[1]
-            for layer in group.layers[:1]:
-                outputs = layer.weight.shape[0 if group.kind == "convolution" else 1]
-                floats += rows * (layer.weight.size // outputs + 4 * outputs)
-        return floats
+    def _numbers(self, x):
+        """About how many numbers a pass over the examples of a task keeps."""
+        stages = self._stages(1, x.shape[1], tuple(x.shape[2:]))
+        pairs = zip(stages, self.groups)
+        return sum(stage.numbers(x.shape[1], *group.width) for stage, group in pairs)
 
     def _gradient(self, stages, theta, x, target, backward=True):
         """Losses, outputs, gradients by stage, and the point, for `_hessian_times`."""
@@ -150,13 +154,8 @@ class Network:
         for group in self.groups:
             follows = bool(stages)
             if group.kind == "convolution":
-                conv = group.layers[0]
-                how = tuple(conv._kernel_size), tuple(conv._stride), _pair(conv._padding)
-                where = conv.weight.dtype, str(conv.weight.place)
-                patches = _patches(tasks, images, size, *how, group.pools, follows, *where)
-                size = patches.size
-                kind = Block if follows else DataBlock
-                stages.append(kind(patches, group.layers[1]._epsilon))
+                stages.append(block(tasks, images, size, *group.layers, group.pools, follows))
+                size = stages[-1].size
             elif group.kind == "dense":
                 stages.append(Block(Rows(follows), group.layers[1]._epsilon))
             elif group.kind == "linear":
@@ -185,16 +184,9 @@ class Network:
         return [summed[id(p)] for p in self.theta]
 
 
-@lru_cache(maxsize=64)
-def _patches(tasks, images, size, kernel, stride, padding, pools, follows, dtype, device):
-    if follows and Tiles.fit(size, kernel, stride, padding, pools):
-        return Tiles(tasks, images, size, padding, dtype)
-    return Patches(tasks, images, size, kernel, stride, padding, pools, follows)
-
-
-def _stepped(theta, gradients, inner_lr):
+def _stepped(stages, theta, gradients, inner_lr):
     """`gradient_step`, stage by stage."""
-    return [gradient_step(w, g, inner_lr) for w, g in zip(theta, gradients)]
+    return [stage.stepped(w, g, inner_lr) for stage, w, g in zip(stages, theta, gradients)]
 
 
 def _as_matrix(p):
@@ -249,6 +241,7 @@ def _plain_convolution(layer) -> bool:
         and _pair(layer._dilation) == (1, 1)
         and layer._padding_mode == "zeros"
         and not isinstance(layer._padding, str)
+        and len(_pair(layer._padding)) == 2
     )
 
 

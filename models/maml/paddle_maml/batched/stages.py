@@ -11,14 +11,24 @@ from types import SimpleNamespace
 import paddle
 from paddle import nn
 
+from ..functional import gradient_step
 from .arrays import positive, product, spread, total
 
 
 class Stage:
-    """What the first stage has to do with the examples, the same for every inner step: nothing."""
+    """What the stages have in common."""
 
     def data(self, x):
+        """What a first stage makes of the examples, the same for every inner step: nothing."""
         return x
+
+    def stepped(self, w, gradients, inner_lr):
+        """The parameters after an inner step."""
+        return gradient_step(w, gradients, inner_lr)
+
+    def numbers(self, images, inputs, outputs):
+        """About how many numbers per task a pass keeps, with so many numbers per output."""
+        return images * outputs
 
 
 class Linear(Stage):
@@ -125,6 +135,14 @@ class Block(Stage):
 
     def __init__(self, patches, epsilon: float):
         self.patches, self.epsilon = patches, epsilon
+
+    @property
+    def size(self):
+        """Height and width of the images that it puts out."""
+        return self.patches.size
+
+    def numbers(self, images, inputs, outputs):
+        return self.patches.rows(images) * (2 * inputs + 6 * outputs)
 
     def forward(self, x, w):
         at = SimpleNamespace(sign=_sign(w[1]) if self.patches.pools else None)

@@ -1,0 +1,129 @@
+"""The compiled blocks, held to those of `paddle_maml.batched.stages`, method by method."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import paddle
+import pytest
+from paddle_maml.batched.native import NativeBlock, library
+from paddle_maml.batched.patches import Patches
+from paddle_maml.batched.stages import Block, DataBlock
+
+TASKS, IMAGES, EPSILON = 3, 5, 1e-5
+CLOSE = {"float64": 1e-11, "float32": 2e-5}
+
+
+class Case(NamedTuple):
+    size: tuple
+    channels: int = 16
+    filters: int = 16
+    kernel: tuple = (3, 3)
+    stride: tuple = (1, 1)
+    padding: tuple = (1, 1)
+    pools: bool = True
+    follows: bool = True
+
+
+CASES = {
+    "tiles of 4": Case((8, 8)),
+    "tiles of 4 at odd sizes": Case((7, 9)),
+    "tiles of 2": Case((6, 6), padding=(0, 0)),
+    "tiles beyond the padding": Case((6, 5), padding=(2, 2)),
+    "tiles without pooling": Case((8, 5), pools=False),
+    "more channels than filters": Case((6, 6), 48, 32),
+    "more filters than channels": Case((6, 6), 32, 80),
+    "one window": Case((3, 3)),
+    "one pixel": Case((1, 1), pools=False),
+    "strides": Case((7, 6), stride=(2, 2), pools=False),
+    "unlike strides and padding": Case((9, 7), stride=(1, 2), padding=(0, 1)),
+    "another kernel": Case((6, 7), kernel=(5, 1), padding=(2, 0)),
+    "strides and pooling": Case((14, 14), stride=(3, 3)),
+    "grey images": Case((8, 8), 1, follows=False),
+    "colour images at odd sizes": Case((9, 7), 3, 32, follows=False),
+    "images with strides": Case((9, 8), 1, stride=(2, 2), pools=False, follows=False),
+    "images with another kernel": Case((9, 8), 2, 48, (5, 4), (2, 1), (2, 1), follows=False),
+}
+
+
+def blocks(case, dtype):
+    of = TASKS, IMAGES, case.size
+    weight = case.filters, case.channels, *case.kernel
+    given = case.stride, case.padding, case.pools, case.follows
+    kind = Block if case.follows else DataBlock
+    return (
+        NativeBlock(library(dtype), *of, weight, *given, EPSILON),
+        kind(Patches(*of, case.kernel, *given), EPSILON),
+    )
+
+
+def parameters(case):
+    width = case.channels * case.kernel[0] * case.kernel[1]
+    return [
+        paddle.randn([TASKS, rows, case.filters]) * scale
+        for rows, scale in ((width, width**-0.5), (1, 1), (1, 1))
+    ]
+
+
+def same(found, expected, dtype):
+    found, expected = (t.numpy().reshape(-1) for t in (found, expected))
+    assert np.abs(found - expected).max() <= CLOSE[dtype] * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_method_gives_the_same(name, dtype):
+    case = CASES[name]
+    pair = blocks(case, dtype)
+    rows = IMAGES * case.size[0] * case.size[1]
+    x, w, dw = paddle.randn([TASKS, rows, case.channels]), parameters(case), parameters(case)
+    dx = paddle.randn(x.shape) if case.follows else None
+    z, points = zip(*(block.forward(block.data(x), w) for block in pair))
+    same(*z, dtype)
+    assert pair[0].size == pair[1].size
+
+    gz, dgz = paddle.randn(z[0].shape), paddle.randn(z[0].shape)
+    gx, gw = zip(*(block.backward(at, w, gz) for block, at in zip(pair, points)))
+    dz = [block.tangent(at, w, dx, dw) for block, at in zip(pair, points)]
+    dgx, dgw = zip(*(block.curvature(at, w, dw, gz, dgz) for block, at in zip(pair, points)))
+    same(*dz, dtype)
+    for found, expected in zip(gw[0] + dgw[0], gw[1] + dgw[1]):
+        same(found, expected, dtype)
+    for found, expected in (gx, dgx):
+        assert (found is None) == (expected is None) == (not case.follows)
+        if case.follows:
+            same(found, expected, dtype)
+
+
+def test_of_equal_outputs_the_first_is_chosen(dtype):
+    """A pixel that repeats gives equal outputs; gradients go to the upper left one alone."""
+    block, _ = blocks(Case((4, 4), 1, kernel=(1, 1), padding=(0, 0), follows=False), dtype)
+    x = paddle.ones([TASKS, IMAGES * 16, 1])
+    x[:, 16:] = paddle.randn([TASKS, IMAGES * 16 - 16, 1])
+    w = parameters(Case((4, 4), 1, kernel=(1, 1)))
+    _, at = block.forward(block.data(x), w)
+    assert int(at.place[:, :4].astype("int64").sum()) == 0
+
+
+def test_an_inner_step(dtype):
+    block, _ = blocks(Case((4, 4)), dtype)
+    w, g = paddle.randn([3, 5, 7]), paddle.randn([3, 5, 7])
+    (stepped,) = block.stepped([w], [g], 0.25)
+    np.testing.assert_allclose(stepped.numpy(), (w - 0.25 * g).numpy(), rtol=1e-6, atol=1e-7)
+
+
+def test_threads_change_nothing(dtype):
+    case = CASES["tiles of 4"]
+    x, w = paddle.randn([TASKS, IMAGES * 64, 16]), parameters(case)
+    found = []
+    for threads in (1, 3):
+        block, _ = blocks(case, dtype)
+        block.shape.threads = threads
+        z, at = block.forward(x, w)
+        found.append([z, *block.backward(at, w, paddle.ones_like(z))[1]])
+    for one, three in zip(*found):
+        assert (one.numpy() == three.numpy()).all()
+
+
+def test_what_does_not_fill_vectors_does_not_fit():
+    assert NativeBlock.fits((32, 3, 3, 3)) and not NativeBlock.fits((20, 3, 3, 3))
