@@ -162,6 +162,7 @@ def train_epoch(model_class, model, optimizer, loader, position, config):
             values = measured(metrics, names, tensors) | {
                 "learning_rate": float(optimizer.get_lr()),
                 "gradient_norm": gradient_norm(model),
+                "waiting": progress.waiting(),
             }
         optimizer.step()
         if isinstance(scheduler, paddle.optimizer.lr.LRScheduler):

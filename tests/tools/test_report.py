@@ -85,9 +85,10 @@ def valid_line(epoch, acc, ci95=0.01, **more) -> dict:
 
 
 HISTORY = [
-    train_line(1, acc=0.25, ci95=0.02, tasks=8.0, loss=1.5, learning_rate=0.002, gradient_norm=2.0),
+    train_line(1, acc=0.25, ci95=0.02, tasks=8.0, loss=1.5, learning_rate=0.002, gradient_norm=2.0,
+               waiting=0.25),
     train_line(2, acc=0.31, ci95=0.02, tasks=16.0, loss=1.25, learning_rate=0.001,
-               gradient_norm=1.75),
+               gradient_norm=1.75, waiting=0.0125),
     valid_line(0, 0.5123, 0.0321, summary={**SUMMARY, "accuracy_per_step": [0.2, 0.45, 0.5, 0.51]}),
     valid_line(1, 0.4987, 0.0298, summary={**SUMMARY, "accuracy_per_step": [0.2, 0.44, 0.48, 0.5]}),
 ]  # fmt: skip
@@ -212,6 +213,7 @@ def test_plots_say_what_they_show(parsed):
         "Loss over meta-steps: training from 1.5 to 1.25.",
         "Learning rate over meta-steps: training from 0.002 to 0.001.",
         "Norm of the gradient over meta-steps: training from 2 to 1.75.",
+        "Waiting for data, % over meta-steps: training from 25 to 1.25.",
         "Accuracy in % over inner steps 0 to 3: meta-test from 20.11 to 62.44, "
         "last validation from 20.00 to 50.00.",
         "Accuracy in % over inner steps 1 to 3: meta-test from 60.22 to 62.44, "

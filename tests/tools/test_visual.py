@@ -29,6 +29,7 @@ def scalars(directory, tag) -> list[tuple[int, float]]:
         ("train", "loss"),
         ("train", "learning_rate"),
         ("train", "gradient_norm"),
+        ("train", "waiting"),
         ("valid", "acc"),
         ("valid", "loss"),
         ("valid", "acc_after_inner_step_3"),

@@ -50,8 +50,7 @@ class Progress:
         self.epoch, self.interval, self.batches = epoch, interval, batches
         self.batch_size, self.training = batch_size, batch_size is None
         self.began = time.time()
-        self.waited = self.ran = 0.0
-        self.samples = 0
+        self._start()
 
     def over(self, loader):
         """Yield (batch number, batch), timing the reader and what is done with the batch.
@@ -76,6 +75,10 @@ class Progress:
                 "the reader gave no batch: check the data, or make the batch size smaller."
             )
 
+    def waiting(self) -> float:
+        """The share of the time since the last line that went by in waiting for the reader."""
+        return self.waited / (time.time() - self.since)
+
     def report(self, number: int, started: float, metrics, names, tensors) -> None:
         """Tell of batch `number`, whose work began at `started`."""
         self.ran += time.time() - started
@@ -83,24 +86,31 @@ class Progress:
             return
         metric = METRIC_IN_TRAINING if self.training else METRIC
         described = values(metrics, names, tensors, metric)
-        if not self.bar.disable:
+        if self.bar.disable:
+            logger.info(f"epoch: {self.epoch}, batch_id: {number}, {described}{self._times()}")
+        else:
             self.bar.set_postfix_str(" ".join(described.split()).rstrip(","))
-            return
-        total = self.waited + self.ran
-        samples = self.samples / self.interval if self.training else self.batch_size
-        logger.info(
-            f"epoch: {self.epoch}, batch_id: {number}, {described}"
-            f" avg_reader_cost: {self.waited / self.interval:.5f} sec, "
-            f"avg_batch_cost: {total / self.interval:.5f} sec, "
-            f"avg_samples: {samples:.5f}, "
-            f"ips: {self.samples / (total + 0.0001):.{5 if self.training else 2}f} ins/s"
-        )
-        self.waited = self.ran = 0.0
-        self.samples = 0
+        self._start()
 
     def done(self, metrics, names, tensors) -> None:
         """Tell of the whole epoch."""
         logger.info(
             f"epoch: {self.epoch} done, {values(metrics, names, tensors)}"
             f" epoch time: {time.time() - self.began:.2f} s"
+        )
+
+    def _start(self) -> None:
+        """Begin to time what the next line tells of."""
+        self.since = time.time()
+        self.waited = self.ran = 0.0
+        self.samples = 0
+
+    def _times(self) -> str:
+        total = self.waited + self.ran
+        samples = self.samples / self.interval if self.training else self.batch_size
+        return (
+            f" avg_reader_cost: {self.waited / self.interval:.5f} sec, "
+            f"avg_batch_cost: {total / self.interval:.5f} sec, "
+            f"avg_samples: {samples:.5f}, "
+            f"ips: {self.samples / (total + 0.0001):.{5 if self.training else 2}f} ins/s"
         )

@@ -23,9 +23,10 @@ WORDS = {
     "loss": "Loss",
     "learning_rate": "Learning rate",
     "gradient_norm": "Norm of the gradient",
+    "waiting": "Waiting for data, %",
 }
-PERCENT = ("acc",)
-SMALL = ("learning_rate", "gradient_norm")
+PERCENT = ("acc", "waiting")
+SMALL = ("learning_rate", "gradient_norm", "waiting")
 
 
 def page(run: Run, title: str, episodes: list, no_episodes: str) -> str:
