@@ -38,6 +38,7 @@ SETTINGS = {
     "omniglot_5w1s_paper": Setting(query=1, pool=False),
     "omniglot_5w5s": Setting(shot=5),
     "omniglot_20w1s": Setting(way=20, tasks=16, inner_steps=5, inner_lr=0.1),
+    "omniglot_20w5s": Setting(way=20, shot=5, tasks=16, inner_steps=5, inner_lr=0.1),
     "mini_5w1s": Setting(
         tasks=4, inner_steps=5, inner_lr=0.01, image_side=84, channels=3, filters=32
     ),

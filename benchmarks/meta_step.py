@@ -105,7 +105,7 @@ def agreement(setting: Setting, options) -> list[dict]:
 
     In float64, on a small setting of the kind, with parameters and tasks from a file.
     """
-    small = replace(setting, tasks=4, filters=8, query=min(setting.query, 3))
+    small = replace(setting, tasks=4, filters=16, query=min(setting.query, 3))
     rows, expected = [], None
     with tempfile.TemporaryDirectory() as directory:
         given, answer = f"{directory}/given.npz", f"{directory}/gradient.npz"

@@ -103,9 +103,11 @@ class Network:
 
     def chunk(self, support_x, query_x, steps: int) -> int:
         """How many tasks to compute together, for the memory and the cores at hand."""
+        tasks = support_x.shape[0]
         numbers = steps * self._numbers(support_x) + self._numbers(query_x)
-        fitting = memory(support_x.place) // (numbers * support_x.element_size())
-        return max(1, fitting if fitting < cores() else fitting // cores() * cores())
+        fitting = max(1, memory(support_x.place) // (numbers * support_x.element_size()))
+        pieces = -(-tasks // (fitting if fitting < cores() else fitting // cores() * cores()))
+        return -(-tasks // pieces)
 
     def _numbers(self, x):
         """About how many numbers a pass over the examples of a task keeps."""

@@ -23,7 +23,7 @@ class Stage:
         return x
 
     def stepped(self, w, gradients, inner_lr):
-        """The parameters after an inner step."""
+        """The parameters after an inner step; uses the gradients up."""
         return gradient_step(w, gradients, inner_lr)
 
     def numbers(self, images, inputs, outputs):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -33,8 +34,9 @@ def compiler(directory, script):
 
 
 def test_they_are_compiled_once(tmp_path, monkeypatch):
-    if native("float32") is None:
-        pytest.skip("there is no compiler")
+    if not shutil.which("g++"):
+        pytest.skip("there is no g++")
+    assert native("float32") is not None
     (made,) = (tmp_path / "cache" / "paddle_maml").iterdir()
     before = made.stat().st_mtime_ns
     sys.modules["paddle_maml.batched.native.library"]._loaded.cache_clear()

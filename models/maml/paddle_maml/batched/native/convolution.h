@@ -19,6 +19,8 @@ struct Convolution {
     long rows_in() const { return long(images) * height * width; }
     long rows() const { return long(images) * out_height * out_width; }
     int taps() const { return kernel[0] * kernel[1]; }
+    int patch() const { return taps() * channels; }  // numbers that an output is made of
+    long of_tap() const { return long(channels) * filters; }
 };
 
 // Rows to columns, by exchanges of ever larger parts between pairs of vectors.
@@ -40,19 +42,15 @@ static inline void transpose(vec (&rows)[LANES]) {
     }
 }
 
-// w' tap by tap: (tap, filter, channel). `reversed`: the last tap first.
-static void transpose_filters(const Convolution &c, const real *w, bool reversed, real *to) {
-    long size = long(c.channels) * c.filters;
-    for (int tap = 0; tap < c.taps(); tap++, to += size) {
-        const real *from = w + (reversed ? c.taps() - 1 - tap : tap) * size;
-        for (int i = 0; i < c.channels; i += LANES)
-            for (int j = 0; j < c.filters; j += LANES) {
-                vec rows[LANES];
-                for (int k = 0; k < LANES; k++) rows[k] = load(from + (i + k) * c.filters + j);
-                transpose(rows);
-                for (int k = 0; k < LANES; k++) store(to + (j + k) * c.channels + i, rows[k]);
-            }
-    }
+// to (columns, rows) = from' (rows, columns)
+static void transpose(const real *from, int rows, int columns, real *to) {
+    for (int i = 0; i < rows; i += LANES)
+        for (int j = 0; j < columns; j += LANES) {
+            vec square[LANES];
+            for (int k = 0; k < LANES; k++) square[k] = load(from + long(i + k) * columns + j);
+            transpose(square);
+            for (int k = 0; k < LANES; k++) store(to + long(j + k) * rows + i, square[k]);
+        }
 }
 
 static std::vector<const real *> rows_of(const real *x, const int32_t *rows, int n, int columns) {
@@ -61,15 +59,34 @@ static std::vector<const real *> rows_of(const real *x, const int32_t *rows, int
     return found;
 }
 
-// to[rows_to] += from[rows_from] w[tap] for all taps
-static void by_taps(const Convolution &c, const real *from, const int32_t *rows_from, int depth,
-                    const real *w, real *to, const int32_t *rows_to, int columns) {
-    for (int tap = 0; tap < c.taps(); tap++, w += long(depth) * columns) {
+// y += x * w, tap by tap.
+static void add_by_taps(const Convolution &c, const real *x, const real *w, real *y) {
+    for (int tap = 0; tap < c.taps(); tap++, w += c.of_tap()) {
         int first = c.begin[tap], n = c.begin[tap + 1] - first;
-        auto a = rows_of(from, rows_from + first, n, depth);
-        auto b = rows_of(to, rows_to + first, n, columns);
-        multiply(n, depth, columns, a.data(), w, const_cast<real *const *>(b.data()), true);
+        auto from = rows_of(x, c.inputs + first, n, c.channels);
+        auto to = rows_of(y, c.outputs + first, n, c.filters);
+        multiply(n, c.channels, c.filters, from.data(), w, const_cast<real *const *>(to.data()),
+                 true);
     }
+}
+
+// The adjoint of `add_by_taps` in x.
+static void add_adjoint_by_taps(const Convolution &c, const real *g, const real *w, real *gx) {
+    Buffer turned(c.of_tap());
+    for (int tap = 0; tap < c.taps(); tap++, w += c.of_tap()) {
+        int first = c.begin[tap], n = c.begin[tap + 1] - first;
+        auto from = rows_of(g, c.outputs + first, n, c.filters);
+        auto to = rows_of(gx, c.inputs + first, n, c.channels);
+        transpose(w, c.channels, c.filters, turned);
+        multiply(n, c.filters, c.channels, from.data(), turned,
+                 const_cast<real *const *>(to.data()), true);
+    }
+}
+
+// Filters of which tiles give the adjoint in x: (last tap first, filter, channel).
+static void turn(const Convolution &c, const real *w, real *to) {
+    for (int tap = c.taps() - 1; tap >= 0; tap--, to += c.of_tap())
+        transpose(w + tap * c.of_tap(), c.channels, c.filters, to);
 }
 
 // y = x1 * w1 (+ x2 * w2)
@@ -81,26 +98,25 @@ static void correlate(const Convolution &c, const real *x1, const real *w1, cons
         return compute(t, c.channels, c.filters, x1, w1, x2, w2, y);
     }
     memset(y, 0, c.rows() * c.filters * sizeof(real));
-    by_taps(c, x1, c.inputs, c.channels, w1, y, c.outputs, c.filters);
-    if (x2) by_taps(c, x2, c.inputs, c.channels, w2, y, c.outputs, c.filters);
+    add_by_taps(c, x1, w1, y);
+    if (x2) add_by_taps(c, x2, w2, y);
 }
 
 // The adjoint in x: gx from gradients in y.
 static void in_images(const Convolution &c, const real *g1, const real *w1, const real *g2,
                       const real *w2, real *gx) {
-    size_t size = size_t(c.taps()) * c.channels * c.filters;
-    Buffer t1(size), t2(g2 ? size : 0);
-    transpose_filters(c, w1, c.tile, t1);
-    if (g2) transpose_filters(c, w2, c.tile, t2);
     if (c.tile) {
         Tiles t{c.images, c.out_height, c.out_width,
                 c.height, c.width,      {2 - c.pad[0], 2 - c.pad[1]}};
+        Buffer t1(c.patch() * c.filters), t2(g2 ? c.patch() * c.filters : 0);
+        turn(c, w1, t1);
+        if (g2) turn(c, w2, t2);
         auto compute = c.tile == 2 ? tiled<2> : tiled<4>;
         return compute(t, c.filters, c.channels, g1, t1, g2, t2, gx);
     }
     memset(gx, 0, c.rows_in() * c.channels * sizeof(real));
-    by_taps(c, g1, c.outputs, c.filters, t1, gx, c.inputs, c.channels);
-    if (g2) by_taps(c, g2, c.outputs, c.filters, t2, gx, c.inputs, c.channels);
+    add_adjoint_by_taps(c, g1, w1, gx);
+    if (g2) add_adjoint_by_taps(c, g2, w2, gx);
 }
 
 // The adjoint in the filters: gw from gradients in y.
@@ -111,9 +127,8 @@ static void in_filters(const Convolution &c, const real *x1, const real *g1, con
         auto compute = c.tile == 2 ? tiled_in_filters<2> : tiled_in_filters<4>;
         return compute(t, c.channels, c.filters, x1, g1, x2, g2, gw);
     }
-    size_t size = size_t(c.channels) * c.filters;
-    memset(gw, 0, c.taps() * size * sizeof(real));
-    for (int tap = 0; tap < c.taps(); tap++, gw += size) {
+    memset(gw, 0, c.taps() * c.of_tap() * sizeof(real));
+    for (int tap = 0; tap < c.taps(); tap++, gw += c.of_tap()) {
         int first = c.begin[tap], n = c.begin[tap + 1] - first;
         for (auto [x, g] : {std::pair{x1, g1}, std::pair{x2, g2}}) {
             if (!x) continue;

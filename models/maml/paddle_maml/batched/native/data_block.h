@@ -1,8 +1,7 @@
 // A first block, whose input is data; its formulas are those of `DataBlock` in batched/stages.py.
 //
-// Patches are as wide as `width()`, a few numbers, and their mean and covariance give the
-// statistics of the outputs, so that of the outputs only those that the pooling chooses are ever
-// kept.
+// Patches are a few numbers wide, and their mean and covariance give the statistics of the outputs,
+// so that of the outputs only those that the pooling chooses are ever kept.
 #pragma once
 
 #include "block.h"
@@ -11,8 +10,6 @@ struct Patches {
     const real *mean, *covariance;  // (width), (width, width)
     real *cw, *d_cw;                // the covariance times filters, and times their tangent
 };
-
-static int patch_width(const Convolution &c) { return c.taps() * c.channels; }
 
 // One image with zeros around it, and where its patches begin and lie.
 struct Padded {
@@ -50,7 +47,7 @@ static inline void over_patches(const Shape &s, const Padded &p, int image, At a
 
 // Mean and covariance of the patches, over all positions of the convolution.
 static void patch_statistics(const Convolution &c, const real *x, real *mean, real *covariance) {
-    int width = patch_width(c);
+    int width = c.patch();
     long positions = long(c.out_height) * c.out_width;
     long line = (positions + LANES - 1) / LANES * LANES;
     Padded image(c);
@@ -93,7 +90,7 @@ static void patch_statistics(const Convolution &c, const real *x, real *mean, re
 // Calls `use(i, outputs)` with the P outputs of each window, i the place of its vector in `top`.
 template <int P, class Use>
 static void over_outputs(const Shape &s, const real *x, const real *w, Use use) {
-    int width = patch_width(s.conv), n = s.conv.filters;
+    int width = s.conv.patch(), n = s.conv.filters;
     Padded image(s.conv);
     const long steps[4] = {0, image.across(), image.down(), image.across() + image.down()};
     const long *offsets = image.offsets.data();
@@ -121,7 +118,7 @@ static void over_outputs(const Shape &s, const real *x, const real *w, Use use) 
 template <int P, bool BOTH>
 static void patches_times(const Shape &s, const Point &p, const Mixture &m, real *gw) {
     constexpr int SOME = 9;  // sums at once
-    int width = patch_width(s.conv), n = s.conv.filters;
+    int width = s.conv.patch(), n = s.conv.filters;
     Padded image(s.conv);
     const long steps[4] = {0, image.across(), image.down(), image.across() + image.down()};
     memset(gw, 0, sizeof(real) * width * n);
@@ -155,7 +152,7 @@ static void patches_times(const Shape &s, const Point &p, const Mixture &m, real
 
 // product (number, filter) = covariance times w
 static void covariance_times(const Shape &s, const Patches &d, const real *w, real *product) {
-    int width = patch_width(s.conv);
+    int width = s.conv.patch();
     auto rows = lines<const real>(d.covariance, width, width);
     auto to = lines<real>(product, width, s.conv.filters);
     multiply(width, width, s.conv.filters, rows.data(), w, to.data(), false);
@@ -167,7 +164,7 @@ static void data_sums(const Shape &s, const Patches &d, const real *a, const rea
     int n = s.conv.filters;
     for (int c = 0; c < n; c++) {
         mean[c] = along[c] = 0;
-        for (int t = 0; t < patch_width(s.conv); t++) {
+        for (int t = 0; t < s.conv.patch(); t++) {
             mean[c] += d.mean[t] * w[t * n + c];
             along[c] += a[t * n + c] * w[t * n + c];
         }
@@ -196,7 +193,7 @@ static void data_in_filters(const Shape &s, const Patches &d, const Point &p, co
     int n = s.conv.filters;
     real rows = s.conv.rows();
     s.pools ? patches_times<4, BOTH>(s, p, m, gw) : patches_times<1, BOTH>(s, p, m, gw);
-    for (int t = 0; t < patch_width(s.conv); t++)
+    for (int t = 0; t < s.conv.patch(); t++)
         for (int c = 0; c < n; c++) {
             long i = long(t) * n + c;
             gw[i] += rows * m.b1[c] * d.cw[i] - d.mean[t] * sum[c];

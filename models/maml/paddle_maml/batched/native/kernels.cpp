@@ -5,7 +5,7 @@
 // `p`, moved to one task.
 static Point at_task(const Shape &s, const Point &p, int task) {
     long n = s.conv.filters, of_x = s.conv.rows_in() * s.conv.channels * task;
-    long of_filters = patch_width(s.conv) * n * task, of_y = s.conv.rows() * n * task;
+    long of_filters = s.conv.patch() * n * task, of_y = s.conv.rows() * n * task;
     long of_z = s.windows() * n * task, of_channels = n * task;
     auto move = [](auto pointer, long by) { return pointer ? pointer + by : pointer; };
     return Point{
@@ -35,7 +35,7 @@ static Point at_task(const Shape &s, const Point &p, int task) {
 }
 
 static Patches at_task(const Shape &s, const Patches &d, int task) {
-    long width = patch_width(s.conv), of_filters = width * s.conv.filters * task;
+    long width = s.conv.patch(), of_filters = width * s.conv.filters * task;
     return Patches{d.mean + width * task, d.covariance + width * width * task, d.cw + of_filters,
                    d.d_cw ? d.d_cw + of_filters : nullptr};
 }
@@ -57,15 +57,14 @@ static int each_task(const Shape &s, Work work) {
 // `d` is null for all blocks but a first one. Outputs of all tasks follow one another.
 extern "C" {
 
-// to = w - inner_lr g
-void gradient_step(long count, int threads, double inner_lr, const real *w, const real *g,
-                   real *to) {
+// g becomes w - inner_lr g.
+void gradient_step(long count, int threads, double inner_lr, const real *w, real *g) {
 #pragma omp parallel for simd num_threads(threads)
-    for (long i = 0; i < count; i++) to[i] = w[i] - real(inner_lr) * g[i];
+    for (long i = 0; i < count; i++) g[i] = w[i] - real(inner_lr) * g[i];
 }
 
 int patches(const Shape *s, const real *x, real *mean, real *covariance) {
-    long width = patch_width(s->conv), of_x = s->conv.rows_in() * s->conv.channels;
+    long width = s->conv.patch(), of_x = s->conv.rows_in() * s->conv.channels;
     return each_task(*s, [&](int t) {
         patch_statistics(s->conv, x + of_x * t, mean + width * t, covariance + width * width * t);
     });
@@ -80,7 +79,7 @@ int block_forward(const Shape *s, const Patches *d, const Point *point) {
 
 int block_backward(const Shape *s, const Patches *d, const Point *point, real *gx, real *gw,
                    real *g_gamma) {
-    long n = s->conv.filters, of_w = patch_width(s->conv) * n;
+    long n = s->conv.filters, of_w = s->conv.patch() * n;
     long of_x = s->conv.rows_in() * s->conv.channels;
     return each_task(*s, [&](int t) {
         Point p = at_task(*s, *point, t);
@@ -101,7 +100,7 @@ int block_tangent(const Shape *s, const Patches *d, const Point *point, real *dz
 
 int block_curvature(const Shape *s, const Patches *d, const Point *point, const real *dgz,
                     real *dgx, real *dgw, real *dg_gamma, real *dg_beta) {
-    long n = s->conv.filters, of_w = patch_width(s->conv) * n;
+    long n = s->conv.filters, of_w = s->conv.patch() * n;
     long of_x = s->conv.rows_in() * s->conv.channels, of_z = s->windows() * n;
     return each_task(*s, [&](int t) {
         Point p = at_task(*s, *point, t);

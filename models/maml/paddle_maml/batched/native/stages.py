@@ -135,7 +135,7 @@ class NativeBlock(Stage):
         self._make(at, sum_g=[1, self.filters], q=[1, self.filters])
         gx, gw, g_gamma = self._gradients(at)
         self._call("block_backward", at, gx, gw, g_gamma)
-        return gx, [gw, g_gamma, at.sum_g]
+        return gx, [gw, g_gamma, at.sum_g.clone()]  # its own: `stepped` writes there
 
     def tangent(self, at, w, dx, dw):
         at.dx = dx
@@ -157,13 +157,11 @@ class NativeBlock(Stage):
         return dgx, [dgw, dg_gamma, dg_beta]
 
     def stepped(self, w, gradients, inner_lr):
-        return [self._step(*pair, inner_lr) for pair in zip(w, gradients)]
-
-    def _step(self, w, g, inner_lr):
-        to = _C_ops.empty(w.shape, w.dtype, w.place)
-        how = ctypes.c_long(w.size), self.shape.threads, ctypes.c_double(inner_lr)
-        self.library.gradient_step(*how, *map(_pointer, (w, g, to)))
-        return to
+        """As of `Stage`, in the memory of the gradients."""
+        for p, g in zip(w, gradients):
+            how = ctypes.c_long(p.size), self.shape.threads, ctypes.c_double(inner_lr)
+            self.library.gradient_step(*how, _pointer(p), _pointer(g))
+        return gradients
 
     def numbers(self, images, inputs, outputs):
         return (2 * self.rows * self.follows + 5 * self.windows) * outputs
