@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import NamedTuple
 
 import numpy as np
@@ -45,6 +46,16 @@ CASES = {
     "images with strides": Case((9, 8), 1, stride=(2, 2), pools=False, follows=False),
     "images with another kernel": Case((9, 8), 2, 48, (5, 4), (2, 1), (2, 1), follows=False),
 }
+
+
+@pytest.fixture(params=["float64", "float32"])
+def dtype(request):
+    if not shutil.which("g++"):
+        pytest.skip("there is no g++")
+    paddle.seed(0)
+    paddle.set_default_dtype(request.param)
+    yield request.param
+    paddle.set_default_dtype("float32")
 
 
 def blocks(case, dtype):
