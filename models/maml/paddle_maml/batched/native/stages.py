@@ -214,10 +214,15 @@ def _meeting(rows, outside):
     return [np.ascontiguousarray(t, "int32") for t in (begin, outputs, rows.T[taps, outputs])]
 
 
+def tile_products(images, outputs, side) -> int:
+    """Products for each channel and filter in Winograd's tiles of `side` x `side` outputs."""
+    return images * (side + 2) ** 2 * -(-outputs[0] // side) * -(-outputs[1] // side)
+
+
 def _tile(images, outputs, kernel, stride, products) -> int:
     """The side of the tiles that need the fewest products; 0: too few are saved."""
     if kernel != [3, 3] or stride != (1, 1):
         return 0
-    sides = {n: images * (n + 2) ** 2 * -(-outputs[0] // n) * -(-outputs[1] // n) for n in SIDES}
-    side = min(sides, key=sides.get)
-    return side if sides[side] < 0.9 * products else 0
+    counts = {side: tile_products(images, outputs, side) for side in SIDES}
+    side = min(counts, key=counts.get)
+    return side if counts[side] < 0.9 * products else 0
