@@ -20,7 +20,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "models/maml"))
 from net import Conv4  # noqa: E402
 from paddle_maml import MAML  # noqa: E402
 
-os.environ["PADDLE_MAML_KERNELS"] = "paddle"
 TASKS = 1, 8, 32
 TYPES = {"float32": "float", "float16": "float16", "bfloat16": "bfloat16", "int64": "int64_t"}
 # Types by the place of their count in Paddle's statistics: float16, bfloat16, float32, other.
@@ -28,6 +27,7 @@ COUNTED = ("float16", "bfloat16", "float32", "int64")
 
 
 def main():
+    os.environ["PADDLE_MAML_KERNELS"] = "paddle"
     lacking = []
     for pool in (True, False):
         counts = {tasks: kernels(tasks, pool) for tasks in TASKS}
