@@ -68,8 +68,7 @@ static void mix(const Shape &s, const Point &p, const Mixture &m, real *gy) {
 static void forward(const Shape &s, const Point &p) {
     correlate(s.conv, p.x, p.filters, nullptr, nullptr, p.y);
     statistics(s, p);
-    if (s.pools) pool(s, p);
-    activate(s, p);
+    s.pools ? pool_and_activate(s, p) : activate(s, p);
 }
 
 static void backward(const Shape &s, const Point &p, real *gx, real *gw, real *g_gamma) {

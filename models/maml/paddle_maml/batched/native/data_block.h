@@ -4,6 +4,8 @@
 // so that of the outputs only those that the pooling chooses are ever kept.
 #pragma once
 
+#include <numeric>
+
 #include "block.h"
 
 struct Patches {
@@ -45,49 +47,61 @@ static inline void over_patches(const Shape &s, const Padded &p, int image, At a
                p.pixels.data() + i * step * p.down() + j * step * p.across());
 }
 
-// Mean and covariance of the patches, over all positions of the convolution.
+// One of the numbers of all patches of an image, less `shift`; `to` (position).
+static void read_column(const Padded &image, int number, real shift, real *to) {
+    const Convolution &c = image.c;
+    long across = image.across();
+    for (int i = 0; i < c.out_height; i++, to += c.out_width) {
+        const real *from = image.pixels.data() + i * image.down() + image.offsets[number];
+        for (int j = 0; j < c.out_width; j++) to[j] = from[j * across] - shift;
+    }
+}
+
+// Mean and covariance of the patches, over all positions of the convolution; of numbers less their
+// mean over the first image, which keeps the difference of squares exact.
 static void patch_statistics(const Convolution &c, const real *x, real *mean, real *covariance) {
-    int width = c.patch();
-    long positions = long(c.out_height) * c.out_width;
+    constexpr int SOME = 4;  // sums at once
+    int width = c.patch(), padded = (width + SOME - 1) / SOME * SOME;
+    long positions = long(c.out_height) * c.out_width, rows = positions * c.images;
     long line = (positions + LANES - 1) / LANES * LANES;
     Padded image(c);
-    Buffer columns(width * line);  // centred patches of an image, (number, position)
-    std::vector<double> sums(width), products(width * width);
-    auto number = [&](int t, int i, int j) {
-        return image.pixels[i * image.down() + j * image.across() + image.offsets[t]];
-    };
+    Buffer columns((padded + 1) * line), first(width);  // the last column is of ones
+    std::vector<double> products(padded * (width + 1));
+    columns.clear((padded + 1) * line);
+    std::fill_n(columns + padded * line, positions, real(1));
     for (int n = 0; n < c.images; n++) {
         image.read(x, n);
         for (int t = 0; t < width; t++) {
-            real sum = 0;
-            for (int i = 0; i < c.out_height; i++)
-                for (int j = 0; j < c.out_width; j++) sum += number(t, i, j);
-            sums[t] += sum;
+            real *column = columns + t * line;
+            if (n == 0) {
+                read_column(image, t, 0, column);
+                first[t] = std::accumulate(column, column + positions, 0.0) / positions;
+            }
+            read_column(image, t, first[t], column);
+        }
+        for (int t = 0; t <= width; t++) {
+            const real *left = columns + (t < width ? t : padded) * line;
+            for (int u = 0; u < padded; u += SOME) {
+                vec sum[SOME] = {};
+                for (long i = 0; i < line; i += LANES)
+                    for (int k = 0; k < SOME; k++)
+                        sum[k] += load(left + i) * load(columns + (u + k) * line + i);
+                for (int k = 0; k < SOME; k++)
+                    for (int l = 0; l < LANES; l++) products[t * padded + u + k] += sum[k][l];
+            }
         }
     }
-    for (int t = 0; t < width; t++) mean[t] = sums[t] / (positions * c.images);
-    columns.clear(width * line);
-    for (int n = 0; n < c.images; n++) {
-        image.read(x, n);
-        for (int t = 0; t < width; t++)
-            for (int i = 0; i < c.out_height; i++)
-                for (int j = 0; j < c.out_width; j++)
-                    columns[t * line + i * c.out_width + j] = number(t, i, j) - mean[t];
-        for (int t = 0; t < width; t++)
-            for (int u = 0; u <= t; u++) {
-                vec sum{};
-                for (long i = 0; i < line; i += LANES)
-                    sum += load(columns + t * line + i) * load(columns + u * line + i);
-                for (int k = 0; k < LANES; k++) products[t * width + u] += sum[k];
-            }
+    const double *sums = &products[width * padded];
+    for (int t = 0; t < width; t++) {
+        mean[t] = first[t] + sums[t] / rows;
+        for (int u = 0; u < width; u++)
+            covariance[t * width + u] =
+                (products[t * padded + u] - sums[t] * sums[u] / rows) / rows;
     }
-    for (int t = 0; t < width; t++)
-        for (int u = 0; u <= t; u++)
-            covariance[t * width + u] = covariance[u * width + t] =
-                products[t * width + u] / (positions * c.images);
 }
 
-// Calls `use(i, outputs)` with the P outputs of each window, i the place of its vector in `top`.
+// Calls `use(i, c, outputs)` with the P outputs of each window: i is the place of its vector in
+// `top`, c the first channel.
 template <int P, class Use>
 static void over_outputs(const Shape &s, const real *x, const real *w, Use use) {
     int width = s.conv.patch(), n = s.conv.filters;
@@ -108,7 +122,10 @@ static void over_outputs(const Shape &s, const real *x, const real *w, Use use) 
                         for (int k = 0; k < P; k++)
                             y[v][k] += left[k][number] * load(right + v * LANES);
                 }
-                for (int v = 0; v < V; v++) use(window * n + at + v * LANES, y[v]);
+                for (int v = 0; v < V; v++) {
+                    long c = at + v * LANES;
+                    use(window * n + c, c, y[v]);
+                }
             });
         });
     }
@@ -175,15 +192,19 @@ static void data_forward(const Shape &s, const Patches &d, const Point &p) {
     covariance_times(s, d, p.filters, d.cw);
     data_sums(s, d, d.cw, p.filters, p.mean, p.r);
     for (int c = 0; c < s.conv.filters; c++) p.r[c] = 1 / std::sqrt(p.r[c] + real(s.epsilon));
+    const Activation a(s, p);
+    auto keep = [&](long i, long c, vec top) {
+        store(p.top + i, top);
+        store(p.z + i, activated(top, load(a.scale + c), load(a.shift + c)));
+    };
     if (s.pools)
-        over_outputs<4>(s, p.x, p.filters, [&](long i, const vec *y) {
+        over_outputs<4>(s, p.x, p.filters, [&](long i, long c, const vec *y) {
             mask at;
-            store(p.top + i, greatest(y, sign_of(load(p.gamma + i % s.conv.filters)), at));
+            keep(i, c, greatest(y, sign_of(load(p.gamma + c)), at));
             store_places(p.place + i, at);
         });
     else
-        over_outputs<1>(s, p.x, p.filters, [&](long i, const vec *y) { store(p.top + i, *y); });
-    activate(s, p);
+        over_outputs<1>(s, p.x, p.filters, [&](long i, long c, const vec *y) { keep(i, c, *y); });
 }
 
 // gw of the mixture m, whose part with s1 and s2 has the sums `sum`.
@@ -220,12 +241,12 @@ static void data_tangent(const Shape &s, const Patches &d, const Point &p, real 
     data_sums(s, d, d.cw, p.d_filters, p.d_mean, p.dr);
     for (int c = 0; c < s.conv.filters; c++) p.dr[c] *= -p.r[c] * p.r[c] * p.r[c];
     if (s.pools)
-        over_outputs<4>(s, p.x, p.d_filters, [&](long i, const vec *dy) {
+        over_outputs<4>(s, p.x, p.d_filters, [&](long i, long, const vec *dy) {
             store(p.d_top + i, chosen(dy, load_places(p.place + i)));
         });
     else
         over_outputs<1>(s, p.x, p.d_filters,
-                        [&](long i, const vec *dy) { store(p.d_top + i, *dy); });
+                        [&](long i, long, const vec *dy) { store(p.d_top + i, *dy); });
     activate_along(s, p, dz);
 }
 

@@ -116,18 +116,49 @@ static inline vec chosen(const vec y[4], mask place) {
     return found;
 }
 
-static void pool(const Shape &s, const Point &p) {
+// z = relu(scale top + shift), with gamma r and beta - gamma r mean.
+struct Activation {
+    Buffer scale, shift;
+
+    Activation(const Shape &s, const Point &p) : scale(s.conv.filters), shift(s.conv.filters) {
+        for (int c = 0; c < s.conv.filters; c++) {
+            scale[c] = p.gamma[c] * p.r[c];
+            shift[c] = p.beta[c] - scale[c] * p.mean[c];
+        }
+    }
+};
+
+static inline vec activated(vec top, vec scale, vec shift) {
+    vec z = top * scale + shift;
+    return z > 0 ? z : vec{};
+}
+
+static void activate(const Shape &s, const Point &p) {
+    const Activation a(s, p);
+    over_channels(s, [&](long c, auto vectors) {
+        constexpr int V = vectors;
+        const Channels<V> scale(a.scale + c), shift(a.shift + c);
+        over_rows<V>(s, c, 0, s.windows(), [&](long i, int v) {
+            store(p.z + i, activated(load(p.top + i), scale[v], shift[v]));
+        });
+    });
+}
+
+static void pool_and_activate(const Shape &s, const Point &p) {
     const Steps steps(s);
+    const Activation a(s, p);
     for (int image = 0; image < s.conv.images; image++)
         over_channels(s, [&](long c, auto vectors) {
             constexpr int V = vectors;
-            const Channels<V> gamma(p.gamma + c);
+            const Channels<V> gamma(p.gamma + c), scale(a.scale + c), shift(a.shift + c);
             over_windows<V>(s, c, image, [&](long i, int v, long j) {
                 vec four[4];
                 mask at;
                 for (int k = 0; k < 4; k++) four[k] = load(p.y + j + steps.to[k]);
-                store(p.top + i, greatest(four, sign_of(gamma[v]), at));
+                vec top = greatest(four, sign_of(gamma[v]), at);
+                store(p.top + i, top);
                 store_places(p.place + i, at);
+                store(p.z + i, activated(top, scale[v], shift[v]));
             });
         });
 }
@@ -193,23 +224,6 @@ static void statistics_along(const Shape &s, const Point &p) {
         p.d_mean[c] /= rows;
         p.dr[c] *= -p.r[c] * p.r[c] * p.r[c] / rows;
     }
-}
-
-// z = relu(gamma r (top - mean) + beta)
-static void activate(const Shape &s, const Point &p) {
-    over_channels(s, [&](long c, auto vectors) {
-        constexpr int V = vectors;
-        const Channels<V> gamma(p.gamma + c), beta(p.beta + c), mean(p.mean + c), r(p.r + c);
-        Channels<V> scale, shift;
-        for (int v = 0; v < V; v++) {
-            scale[v] = gamma[v] * r[v];
-            shift[v] = beta[v] - scale[v] * mean[v];
-        }
-        over_rows<V>(s, c, 0, s.windows(), [&](long i, int v) {
-            vec z = load(p.top + i) * scale[v] + shift[v];
-            store(p.z + i, z > 0 ? z : vec{});
-        });
-    });
 }
 
 // dz, the derivative of `activate`.
