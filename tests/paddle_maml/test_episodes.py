@@ -34,6 +34,18 @@ def test_a_class_is_turned_as_a_whole_and_never_meets_its_own_rotation(classes):
     assert turns == {0, 1, 2, 3}
 
 
+def test_a_turn_is_numpys(classes):
+    """And what random numbers a task takes, in which order, is settled: results depend on it."""
+    for index in range(20):
+        task = draw_episode(classes, episode_rng(0, "train", 0, index), 3, 1, 2, rotation=True)
+        rng, expected = episode_rng(0, "train", 0, index), []
+        for c in rng.choice(5, 3, replace=False):
+            images = classes.of(c)[rng.choice(6, 3, replace=False)]
+            expected.append(np.rot90(images, rng.integers(4), (2, 3)))
+        assert np.array_equal(task.support_x, np.concatenate([images[:1] for images in expected]))
+        assert np.array_equal(task.query_x, np.concatenate([images[1:] for images in expected]))
+
+
 def test_without_rotation_images_are_as_stored(classes):
     task = draw_episode(classes, episode_rng(0, "train", 0, 0), 5, 2, 4)
     drawn = np.concatenate([task.support_x, task.query_x])

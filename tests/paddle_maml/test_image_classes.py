@@ -89,7 +89,7 @@ def test_packed_form_equals_the_tree(tree, tmp_path):
     save_image_classes(tmp_path / "packed", classes)
     packed = load_image_classes(tmp_path / "packed")
     assert same(packed, classes)
-    assert isinstance(packed.images, np.memmap) and not packed.images.flags.writeable
+    assert isinstance(packed.images.base, np.memmap) and not packed.images.flags.writeable
     assert sorted(p.name for p in (tmp_path / "packed").iterdir()) == ["classes.tsv", "images.npy"]
 
 
