@@ -142,3 +142,24 @@ def test_what_is_not_known_is_left_to_the_plain_path(layers):
 
 def test_another_loss_is_left_to_the_plain_path():
     assert Network.of(Conv4(5), lambda z, y: cross_entropy(z, y)) is None
+
+
+@pytest.mark.parametrize("filters", [4, 16])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda x: x.astype("float32"), "float32, but the net is .*float64: cast"),
+        (lambda x: (x * 99).astype("uint8"), "uint8"),
+        (lambda x: x[:, :, :1], "of 2 channels"),
+        (lambda x: x[:, :, 0], "task, image, channel"),
+    ],
+)
+def test_examples_that_do_not_fit_the_net(change, message, filters):
+    support_x, support_y, query_x, query_y = episodes((2, 16, 16))
+    maml = MAML(Conv4(WAY, 16, 2, filters=filters), inner_lr=0.3)
+    for task in (
+        (change(support_x), support_y, query_x, query_y),
+        (support_x, support_y, change(query_x), query_y),
+    ):
+        with pytest.raises(ValueError, match=message):
+            maml(*task)

@@ -111,7 +111,7 @@ class Network:
 
     def _numbers(self, x):
         """About how many numbers a pass over the examples of a task keeps."""
-        stages = self._stages(1, x.shape[1], tuple(x.shape[2:]))
+        stages = self._stages(1, x)
         pairs = zip(stages, self.groups)
         return sum(stage.numbers(x.shape[1], *group.width) for stage, group in pairs)
 
@@ -143,7 +143,7 @@ class Network:
     def _episode(self, x, y):
         """The stages for these examples, and the examples and targets as they take them."""
         tasks, images = x.shape[:2]
-        stages = self._stages(tasks, images, tuple(x.shape[2:]))
+        stages = self._stages(tasks, x)
         if self.groups[0].kind == "convolution":
             x = x.transpose([0, 1, 3, 4, 2]).reshape([tasks, -1, x.shape[2]])
         else:
@@ -151,8 +151,9 @@ class Network:
         target = self.loss.target(y, self.groups[-1].layers[0].weight.shape[1], x.dtype)
         return stages, stages[0].data(x), target
 
-    def _stages(self, tasks, images, shape):
-        size, stages = shape[1:], []
+    def _stages(self, tasks, x):
+        self._check(x)
+        images, size, stages = x.shape[1], tuple(x.shape[3:]), []
         for group in self.groups:
             follows = bool(stages)
             if group.kind == "convolution":
@@ -167,6 +168,21 @@ class Network:
             else:
                 stages.append(Features(images, size[0] * size[1], group.kind == "mean"))
         return stages
+
+    def _check(self, x):
+        """Compiled kernels take what they are given for what the net takes."""
+        if x.dtype != self.theta[0].dtype:
+            raise ValueError(
+                f"the examples are {x.dtype}, but the net is {self.theta[0].dtype}: cast them."
+            )
+        if self.groups[0].kind != "convolution":
+            return
+        channels = self.groups[0].layers[0].weight.shape[1]
+        if x.ndim != 5 or x.shape[2] != channels:
+            raise ValueError(
+                f"the examples have the shape {list(x.shape)}, but the net takes images (task, "
+                f"image, channel, row, column) of {channels} channels."
+            )
 
     def _parameters(self, tasks):
         """Those of each stage, (task, row, column), the same for all tasks."""

@@ -140,3 +140,12 @@ def test_threads_change_nothing(dtype):
 
 def test_what_does_not_fill_vectors_does_not_fit():
     assert NativeBlock.fits((32, 3, 3, 3)) and not NativeBlock.fits((20, 3, 3, 3))
+
+
+@pytest.mark.parametrize("follows", [True, False])
+def test_arrays_that_cpp_would_take_for_others_are_refused(follows, dtype):
+    case = Case((4, 4), follows=follows)
+    block, _ = blocks(case, dtype)
+    for shape in ([TASKS, IMAGES * 16, 15], [TASKS, IMAGES * 16 - 1, 16], [TASKS - 1, 80, 16]):
+        with pytest.raises(ValueError, match="but gets"):
+            block.forward(block.data(paddle.zeros(shape)), parameters(case))

@@ -109,13 +109,13 @@ class NativeBlock(Stage):
         """What `forward` takes of a first block: images, and the statistics of their patches."""
         if self.follows:
             return x
-        at = SimpleNamespace(x=x.contiguous())
+        at = SimpleNamespace(x=self._fitting(x).contiguous())
         self._make(at, patch_mean=[self.width], covariance=[self.width, self.width])
         self._run(self.library.patches, *map(_pointer, (at.x, at.patch_mean, at.covariance)))
         return at
 
     def forward(self, x, w):
-        at = SimpleNamespace(x=x) if self.follows else SimpleNamespace(**vars(x))
+        at = SimpleNamespace(**({"x": self._fitting(x)} if self.follows else vars(x)))
         at.filters, at.gamma, at.beta = w
         if self.follows:
             self._make(at, y=[self.rows, self.filters])
@@ -165,6 +165,13 @@ class NativeBlock(Stage):
 
     def numbers(self, images, inputs, outputs):
         return (2 * self.rows * self.follows + 5 * self.windows) * outputs
+
+    def _fitting(self, x):
+        """x, if it is as large as C++ will take it for."""
+        expected = [self.tasks, self.rows_in, self.channels]
+        if list(x.shape) != expected:
+            raise ValueError(f"a block of the net takes {expected}, but gets {list(x.shape)}.")
+        return x
 
     def _gradients(self, at):
         """Room for those in the images, where they have one, the filters and gamma."""
