@@ -81,7 +81,7 @@ static void patch_statistics(const Convolution &c, const real *x, real *mean, re
         }
         for (int t = 0; t <= width; t++) {
             const real *left = columns + (t < width ? t : padded) * line;
-            for (int u = 0; u < padded; u += SOME) {
+            for (int u = 0; u <= std::min(t, width - 1); u += SOME) {
                 vec sum[SOME] = {};
                 for (long i = 0; i < line; i += LANES)
                     for (int k = 0; k < SOME; k++)
@@ -94,8 +94,8 @@ static void patch_statistics(const Convolution &c, const real *x, real *mean, re
     const double *sums = &products[width * padded];
     for (int t = 0; t < width; t++) {
         mean[t] = first[t] + sums[t] / rows;
-        for (int u = 0; u < width; u++)
-            covariance[t * width + u] =
+        for (int u = 0; u <= t; u++)
+            covariance[t * width + u] = covariance[u * width + t] =
                 (products[t * padded + u] - sums[t] * sums[u] / rows) / rows;
     }
 }
