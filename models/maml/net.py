@@ -69,12 +69,12 @@ class Conv4(nn.Layer):
             if pool:
                 blocks.append(nn.MaxPool2D(2, data_format=layout))
         self.blocks = nn.Sequential(*blocks)
+        self.features = [nn.Flatten()] if pool else [nn.AdaptiveAvgPool2D(1), nn.Flatten()]
         self.classifier = nn.Linear(filters * (image_side // 16) ** 2 if pool else filters, way)
 
     def in_turn(self) -> list[nn.Layer]:
         """What `forward` amounts to on channels-first images; lets MAML compute tasks together."""
-        features = [nn.Flatten()] if self.pool else [nn.AdaptiveAvgPool2D(1), nn.Flatten()]
-        return [*self.blocks, *features, self.classifier]
+        return [*self.blocks, *self.features, self.classifier]
 
     def forward(self, x):
         """(images, channels, side, side) -> logits (images, way)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import paddle
@@ -30,7 +31,7 @@ class Group(NamedTuple):
             return 0, 0
         weight = self.layers[0].weight
         outputs = weight.shape[0 if self.kind == "convolution" else 1]
-        return weight.size // outputs, outputs
+        return math.prod(weight.shape) // outputs, outputs
 
     @property
     def parameters(self):

@@ -43,7 +43,7 @@ static Patches at_task(const Shape &s, const Patches &d, int task) {
 template <class Work>
 static int each_task(const Shape &s, Work work) {
     int failed = 0;
-#pragma omp parallel for num_threads(s.threads) reduction(| : failed)
+#pragma omp parallel for schedule(dynamic) num_threads(s.threads) reduction(| : failed)
     for (int task = 0; task < s.tasks; task++) {
         try {
             work(task);
@@ -59,7 +59,7 @@ extern "C" {
 
 // g becomes w - inner_lr g.
 void gradient_step(long count, int threads, double inner_lr, const real *w, real *g) {
-#pragma omp parallel for simd num_threads(threads)
+#pragma omp parallel for simd num_threads(threads) if (count > 1 << 16)
     for (long i = 0; i < count; i++) g[i] = w[i] - real(inner_lr) * g[i];
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -159,7 +160,7 @@ class NativeBlock(Stage):
     def stepped(self, w, gradients, inner_lr):
         """As of `Stage`, in the memory of the gradients."""
         for p, g in zip(w, gradients):
-            how = ctypes.c_long(p.size), self.shape.threads, ctypes.c_double(inner_lr)
+            how = ctypes.c_long(math.prod(p.shape)), self.shape.threads, ctypes.c_double(inner_lr)
             self.library.gradient_step(*how, _pointer(p), _pointer(g))
         return gradients
 
