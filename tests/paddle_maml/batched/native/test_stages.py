@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import shutil
+import sys
 from typing import NamedTuple
 
 import numpy as np
@@ -59,13 +61,13 @@ def dtype(request):
     paddle.set_default_dtype("float32")
 
 
-def blocks(case, dtype):
+def blocks(case, kernels):
     of = TASKS, IMAGES, case.size
     weight = case.filters, case.channels, *case.kernel
     given = case.stride, case.padding, case.pools, case.follows
     kind = Block if case.follows else DataBlock
     return (
-        NativeBlock(library(dtype), *of, weight, *given, EPSILON),
+        NativeBlock(kernels, *of, weight, *given, EPSILON),
         kind(Patches(*of, case.kernel, *given), EPSILON),
     )
 
@@ -85,8 +87,20 @@ def same(found, expected, dtype):
 
 @pytest.mark.parametrize("name", CASES)
 def test_every_method_gives_the_same(name, dtype):
-    case = CASES[name]
-    pair = blocks(case, dtype)
+    assert_same_methods(CASES[name], library(dtype), dtype)
+
+
+@pytest.mark.parametrize("name", ["tiles of 4 at odd sizes", "strides", "grey images"])
+def test_without_avx512(name, dtype, monkeypatch):
+    """As on a processor with vectors half as wide."""
+    module = sys.modules["paddle_maml.batched.native.library"]
+    monkeypatch.setattr(module, "FLAGS", [*module.FLAGS, "-mno-avx512f"])
+    kernels = ctypes.CDLL(str(module._compiled("g++", module.TYPES[dtype])))
+    assert_same_methods(CASES[name], kernels, dtype)
+
+
+def assert_same_methods(case, kernels, dtype):
+    pair = blocks(case, kernels)
     rows = IMAGES * case.size[0] * case.size[1]
     x, w, dw = paddle.randn([TASKS, rows, case.channels]), parameters(case), parameters(case)
     dx = paddle.randn(x.shape) if case.follows else None
@@ -109,7 +123,7 @@ def test_every_method_gives_the_same(name, dtype):
 
 def test_of_equal_outputs_the_first_is_chosen(dtype):
     """A pixel that repeats gives equal outputs; gradients go to the upper left one alone."""
-    block, _ = blocks(Case((4, 4), 1, kernel=(1, 1), padding=(0, 0), follows=False), dtype)
+    block, _ = blocks(Case((4, 4), 1, kernel=(1, 1), padding=(0, 0), follows=False), library(dtype))
     x = paddle.ones([TASKS, IMAGES * 16, 1])
     x[:, 16:] = paddle.randn([TASKS, IMAGES * 16 - 16, 1])
     w = parameters(Case((4, 4), 1, kernel=(1, 1)))
@@ -118,7 +132,7 @@ def test_of_equal_outputs_the_first_is_chosen(dtype):
 
 
 def test_an_inner_step(dtype):
-    block, _ = blocks(Case((4, 4)), dtype)
+    block, _ = blocks(Case((4, 4)), library(dtype))
     w, g = paddle.randn([3, 5, 7]), paddle.randn([3, 5, 7])
     expected = (w - 0.25 * g).numpy()
     (stepped,) = block.stepped([w], [g], 0.25)
@@ -130,7 +144,7 @@ def test_threads_change_nothing(dtype):
     x, w = paddle.randn([TASKS, IMAGES * 64, 16]), parameters(case)
     found = []
     for threads in (1, 3):
-        block, _ = blocks(case, dtype)
+        block, _ = blocks(case, library(dtype))
         block.shape.threads = threads
         z, at = block.forward(x, w)
         found.append([z, *block.backward(at, w, paddle.ones_like(z))[1]])
@@ -145,7 +159,7 @@ def test_what_does_not_fill_vectors_does_not_fit():
 @pytest.mark.parametrize("follows", [True, False])
 def test_arrays_that_cpp_would_take_for_others_are_refused(follows, dtype):
     case = Case((4, 4), follows=follows)
-    block, _ = blocks(case, dtype)
+    block, _ = blocks(case, library(dtype))
     for shape in ([TASKS, IMAGES * 16, 15], [TASKS, IMAGES * 16 - 1, 16], [TASKS - 1, 80, 16]):
         with pytest.raises(ValueError, match="but gets"):
             block.forward(block.data(paddle.zeros(shape)), parameters(case))
