@@ -8,7 +8,7 @@ import paddle
 import pytest
 from paddle_maml.batched import resources
 
-CPU = paddle.CPUPlace()
+CPU = paddle.zeros([1], "float32").place
 
 
 @pytest.fixture
