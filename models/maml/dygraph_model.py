@@ -83,14 +83,15 @@ class DygraphModel:
         return loss, metrics_list, {"loss": loss}
 
     def infer_forward(self, dy_model, metrics_list, batch_data, config):
-        """Meta-test: query accuracy and loss before and after each inner step, task by task."""
+        """Meta-test: query accuracy and loss of each task, before and after each inner step."""
         self._begin_test(dy_model, metrics_list)
         meta_test, steps = metrics_list[0].meta_test, Settings.from_config(config).update_step_test
-        for support_x, support_y, query_x, query_y in zip(*self.create_feeds(batch_data, config)):
-            learners = dy_model.path(support_x, support_y, steps)
-            logits = [learner(query_x) for learner in learners]
-            meta_test.accuracies.update([[float(accuracy(z, query_y)) for z in logits]])
-            meta_test.losses.update([[float(dy_model.loss(z, query_y)) for z in logits]])
+        support_x, support_y, query_x, query_y = self.create_feeds(batch_data, config)
+        logits = dy_model.path_logits(support_x, support_y, query_x, steps)
+        labels = query_y.expand(logits.shape[:-1])  # (step, task, query)
+        losses = dy_model.loss(logits, labels, reduction="none")
+        meta_test.accuracies.update(accuracy(logits, labels).t())
+        meta_test.losses.update(losses.mean(-1).t())
         return metrics_list, {"loss": paddle.to_tensor(meta_test.losses.mean()[-1], "float32")}
 
     def summary(self, metrics_list, config):

@@ -250,6 +250,19 @@ def test_path_starts_at_the_net_and_ends_where_adapt_does(tasks):
     np.testing.assert_array_equal(adapted(query_x[0]).numpy(), path[-1](query_x[0]).numpy())
 
 
+def test_path_logits_of_any_net_are_those_of_its_learners(tasks):
+    support_x, support_y, query_x, _ = tasks
+    maml = MAML(nn.Sequential(nn.Flatten(), nn.Linear(256, 4), nn.Tanh(), nn.Linear(4, 3)), 0.1)
+    logits = maml.path_logits(support_x, support_y, query_x, steps=2).numpy()
+    assert logits.shape == (3, 3, 9, 3)
+    for task in range(3):
+        learners = maml.path(support_x[task], support_y[task], steps=2)
+        expected = [learner(query_x[task]).numpy() for learner in learners]
+        np.testing.assert_allclose(logits[:, task], expected, rtol=1e-9)
+    with pytest.raises(ValueError, match="support_y and query_x need the same, .* have 3, 3, 2"):
+        maml.path_logits(support_x, support_y, query_x[:2])
+
+
 def test_no_gradient_under_no_grad(tasks):
     for order in (1, 2):
         maml = MAML(small_net(), 0.3, inner_steps=3, order=order)

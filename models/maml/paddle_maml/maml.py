@@ -118,15 +118,11 @@ class MAML(paddle.nn.Layer):
         the same gradient but for rounding. The loss returned is linear in the parameters around
         where they stand, with that gradient; no gradient flows into the inputs.
         """
-        tasks = _count_tasks(support_x, support_y, query_x, query_y)
-        theta = trainable(self.net)
+        sets = support_x, support_y, query_x, query_y
+        tasks, theta = _count_tasks(*sets), trainable(self.net)
         network = Network.of(self.net, self.loss)
-        chunk = 1
-        if network:
-            chunk = self.task_chunk or network.chunk(support_x, query_x, self.inner_steps)
         losses, logits, gradients = [], [], [None] * len(theta)
-        for first in range(0, tasks, chunk):
-            some = [t[first : first + chunk] for t in (support_x, support_y, query_x, query_y)]
+        for some in self._pieces(network, self.inner_steps, *sets):
             found = self._meta_gradient(network, theta, *some)
             losses.append(found[0])
             logits.append(found[1])
@@ -163,6 +159,47 @@ class MAML(paddle.nn.Layer):
             stepped = self._inner_step(learners[-1].parameters, support_x, support_y, order=1)
             learners.append(Learner(self.net, [_leaf(p) for p in stepped]))
         return learners
+
+    def path_logits(self, support_x, support_y, query_x, steps: int | None = None):
+        """What the learners of `path` put out on the queries, for a batch of tasks.
+
+        Parameters
+        ----------
+        support_x, support_y, query_x : Tensor (task, example, ...)
+        steps : int, optional
+            Gradient steps, 0 or more; `inner_steps` if not given.
+
+        Returns
+        -------
+        Tensor (steps + 1, task, query example, ...)
+            Before and after each step, without gradient.
+
+        Raises
+        ------
+        ValueError
+            If the three tensors differ in their number of tasks, `steps` is not a whole number from
+            0, or the loss reaches no parameter.
+        """
+        sets = support_x, support_y, query_x
+        _count_tasks(*sets)
+        steps = _check_steps(self.inner_steps if steps is None else steps)
+        network = Network.of(self.net, self.loss)
+        pieces = self._pieces(network, min(steps, 1), *sets)  # no step keeps what it computed
+        return paddle.concat([self._path_logits(network, steps, *some) for some in pieces], axis=1)
+
+    def _pieces(self, network, steps, *sets):
+        """The tasks of `sets`, as many at a time as are computed together."""
+        chunk = 1
+        if network:
+            chunk = self.task_chunk or network.chunk(sets[0], sets[2], steps)
+        for first in range(0, len(sets[0]), chunk):
+            yield [t[first : first + chunk] for t in sets]
+
+    def _path_logits(self, network, steps, support_x, support_y, query_x):
+        if network:
+            return network.path_logits(support_x, support_y, query_x, self.inner_lr, steps)
+        learners = self.path(support_x[0], support_y[0], steps)
+        return paddle.stack([learner(query_x[0]) for learner in learners]).unsqueeze(1)
 
     def _meta_gradient(self, network, theta, support_x, support_y, query_x, query_y):
         """Losses, logits and the gradient of the sum of the losses: of as many tasks as `network`
@@ -242,11 +279,12 @@ def _with_gradient(value, parameters, gradients, tasks):
     return value
 
 
-def _count_tasks(support_x, support_y, query_x, query_y) -> int:
-    counts = [t.shape[0] for t in (support_x, support_y, query_x, query_y)]
+def _count_tasks(*sets) -> int:
+    counts = [t.shape[0] for t in sets]
     if len(set(counts)) > 1 or counts[0] == 0:
+        names = ("support_x", "support_y", "query_x", "query_y")[: len(sets)]
         raise ValueError(
-            "support_x, support_y, query_x and query_y need the same, non-zero number of tasks on "
+            f"{', '.join(names[:-1])} and {names[-1]} need the same, non-zero number of tasks on "
             f"their first axis, but have {', '.join(map(str, counts))}."
         )
     return counts[0]

@@ -68,10 +68,10 @@ def meta_step(net, task, **settings):
     return [loss.numpy(), outputs.numpy(), *gradients]
 
 
-def assert_same(found, expected):
+def assert_same(found, expected, tolerance=1e-9):
     assert len(found) == len(expected)
     for a, b in zip(found, expected):
-        assert np.abs(a - b).max() <= 1e-9 * max(np.abs(b).max(), 1e-3)
+        assert np.abs(a - b).max() <= tolerance * max(np.abs(b).max(), 1e-3)
 
 
 @pytest.mark.parametrize("order", [1, 2])
@@ -83,6 +83,29 @@ def test_together_is_one_by_one(kind, steps, order):
     assert Network.of(net, cross_entropy)
     settings = {"inner_steps": steps, "order": order}
     assert_same(meta_step(net, task, **settings), meta_step(Plain(net), task, **settings))
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-9), ("float32", 1e-4)])
+@pytest.mark.parametrize("kind", NETS)
+def test_paths_together_are_those_one_by_one(kind, dtype, tolerance):
+    paddle.set_default_dtype(dtype)
+    make, shape = NETS[kind]
+    maml = MAML(randomised(make()), inner_lr=0.3, task_chunk=2)
+    support_x, support_y, query_x, _ = episodes(shape)
+    support_x, query_x = support_x.astype(dtype), query_x.astype(dtype)
+    found = maml.path_logits(support_x, support_y, query_x, steps=2).numpy()
+    assert found.shape == (3, TASKS, QUERY, WAY)
+    for task in range(TASKS):
+        learners = maml.path(support_x[task], support_y[task], steps=2)
+        expected = [learner(query_x[task]).numpy() for learner in learners]
+        assert_same(found[:, task], expected, tolerance)
+
+
+def test_the_host_waits_for_no_task(monkeypatch):
+    net, (support_x, support_y, query_x, _) = Conv4(WAY, 16, 1, filters=4), episodes((1, 16, 16))
+    for name in ("numpy", "item", "tolist", "__float__", "__int__", "__bool__"):
+        monkeypatch.setattr(paddle.Tensor, name, lambda *_: pytest.fail("the host has to wait"))
+    MAML(net, inner_lr=0.3).path_logits(support_x, support_y, query_x, steps=2)
 
 
 def test_squared_error():

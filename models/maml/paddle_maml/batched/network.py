@@ -65,19 +65,33 @@ class Network:
             Of the sum of `losses`, in `net.parameters()` order; empty for order 0.
         """
         tasks = support_x.shape[0]
-        support, rows, support_t = self._episode(support_x, support_y)
+        support, rows = self._examples(support_x)
+        support_t, query_t = self._target(support_y), self._target(query_y)
         theta, points = self._parameters(tasks), []
         for _ in range(steps):
             _, _, gradients, point = self._gradient(support, theta, rows, support_t)
             points += [(theta, point)] if order == 2 else []
             theta = _stepped(support, theta, gradients, inner_lr)
-        query, rows, query_t = self._episode(query_x, query_y)
+        query, rows = self._examples(query_x)
         losses, logits, v = self._gradient(query, theta, rows, query_t, backward=order > 0)[:3]
         while points:
             theta, point = points.pop()  # and frees what it keeps
             along = self._hessian_times(support, theta, point, v)
             v = _stepped(support, v, along, inner_lr)
         return losses, logits, self._summed(v) if order > 0 else []
+
+    @paddle.no_grad()
+    def path_logits(self, support_x, support_y, query_x, inner_lr, steps):
+        """Of the queries, before and after each inner step: (step, task, query example, ...)."""
+        support, rows = self._examples(support_x)
+        query, query_rows = self._examples(query_x)
+        target, theta = self._target(support_y), self._parameters(support_x.shape[0])
+        logits = [self._outputs(query, theta, query_rows)[0]]
+        for _ in range(steps):
+            gradients = self._gradient(support, theta, rows, target)[2]
+            theta = _stepped(support, theta, gradients, inner_lr)
+            logits.append(self._outputs(query, theta, query_rows)[0])
+        return paddle.stack(logits)
 
     def chunk(self, support_x, query_x, steps: int) -> int:
         """How many tasks to compute together, for the memory and the cores at hand."""
@@ -95,16 +109,21 @@ class Network:
 
     def _gradient(self, stages, theta, x, target, backward=True):
         """Losses, outputs, gradients by stage, and the point, for `_hessian_times`."""
-        points, arriving = [], [None] * len(stages)
-        for stage, w in zip(stages, theta):
-            x, point = stage.forward(x, w)
-            points.append(point)
+        x, points = self._outputs(stages, theta, x)
         losses, g, at_loss = self.loss.forward(x, target)
-        gradients = [None] * len(stages)
+        gradients, arriving = [None] * len(stages), [None] * len(stages)
         for i in reversed(range(len(stages) if backward else 0)):
             arriving[i] = g
             g, gradients[i] = stages[i].backward(points[i], theta[i], g)
         return losses, x, gradients, (points, arriving, at_loss)
+
+    def _outputs(self, stages, theta, x):
+        """What the last stage puts out, and each stage's point."""
+        points = []
+        for stage, w in zip(stages, theta):
+            x, point = stage.forward(x, w)
+            points.append(point)
+        return x, points
 
     def _hessian_times(self, stages, theta, point, v):
         """H v: the derivative of the gradients at `point` along `v`."""
@@ -118,16 +137,19 @@ class Network:
             dg, result[i] = stages[i].curvature(points[i], theta[i], v[i], arriving[i], dg)
         return result
 
-    def _episode(self, x, y):
-        """The stages for these examples, and the examples and targets as they take them."""
+    def _examples(self, x):
+        """The stages for these examples, and the examples as they take them."""
         tasks, images = x.shape[:2]
         stages = self._stages(tasks, x)
         if self.groups[0].kind == "convolution":
             x = x.transpose([0, 1, 3, 4, 2]).reshape([tasks, -1, x.shape[2]])
         else:
             x = x.reshape([tasks, images, -1])
-        target = self.loss.target(y, self.groups[-1].layers[0].weight.shape[1], x.dtype)
-        return stages, stages[0].data(x), target
+        return stages, stages[0].data(x)
+
+    def _target(self, y):
+        weight = self.groups[-1].layers[0].weight
+        return self.loss.target(y, weight.shape[1], weight.dtype)
 
     def _stages(self, tasks, x):
         self._check(x)
