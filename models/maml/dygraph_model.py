@@ -10,8 +10,7 @@ from collections.abc import Iterator
 import deployment
 import paddle
 from adapted_episode import AdaptedEpisode, adapted_episode
-from net import create_net
-from paddle_maml import MAML
+from algorithms import create_algorithm
 from paddle_maml.errors import UserError
 from paddle_maml.metrics import meta_test_metrics
 from paddle_maml.settings import Settings
@@ -44,14 +43,7 @@ class DygraphModel:
 
     def create_model(self, config):
         """Line 1: initialise theta."""
-        setting = Settings.from_config(config)
-        return MAML(
-            create_net(setting),
-            inner_lr=setting.base_optimizer__learning_rate,
-            inner_steps=setting.update_step,
-            order=setting.order,
-            task_chunk=config.get("runner.task_chunk"),
-        )
+        return create_algorithm(Settings.from_config(config), config.get("runner.task_chunk"))
 
     def create_feeds(self, batch_data, config):
         """A batch of tasks from the reader: support_x, support_y, query_x, query_y."""
