@@ -100,3 +100,128 @@ def test_the_loss_of_a_meta_test_is_the_mean_over_the_tasks_so_far():
     assert model_class.summary(metrics, config)["loss_per_step"][1] == pytest.approx(
         np.mean(losses), rel=1e-5
     )
+
+
+REGRESSION = {
+    **CONFIG,
+    "hyper_parameters.loss": "mse",
+    "hyper_parameters.hidden": [8, 8],
+    "hyper_parameters.base_optimizer.learning_rate": 0.1,
+    "hyper_parameters.update_step_test": 2,
+}
+
+
+def points(tasks, inputs=1):
+    rng = np.random.default_rng(5)
+    shapes = [(tasks, 5, inputs), (tasks, 5, 1), (tasks, 7, inputs), (tasks, 7, 1)]
+    return [paddle.to_tensor(rng.normal(size=shape).astype("float32")) for shape in shapes]
+
+
+def adapted_by_hand(net, support_x, support_y, query_x, rate, steps):
+    """Predictions before and after each step of a ReLU network with two hidden layers."""
+    w = [p.numpy().astype(np.float64) for p in net.parameters()]
+
+    def hidden(x):
+        first = x @ w[0] + w[1]
+        second = np.maximum(first, 0) @ w[2] + w[3]
+        return first, second
+
+    predictions = []
+    for step in range(steps + 1):
+        predictions.append(np.maximum(hidden(query_x)[1], 0) @ w[4] + w[5])
+        if step == steps:
+            break
+        first, second = hidden(support_x)
+        g = 2 / len(support_y) * (np.maximum(second, 0) @ w[4] + w[5] - support_y)
+        gradients = [np.maximum(second, 0).T @ g, g.sum(0)]
+        g = g @ w[4].T * (second > 0)
+        gradients = [np.maximum(first, 0).T @ g, g.sum(0), *gradients]
+        g = g @ w[2].T * (first > 0)
+        gradients = [support_x.T @ g, g.sum(0), *gradients]
+        w = [p - rate * g for p, g in zip(w, gradients)]
+    return np.stack(predictions)
+
+
+def test_regression_measures_the_squared_error_per_inner_step():
+    paddle.seed(3)
+    config, model_class = dict(REGRESSION), DygraphModel()
+    model = model_class.create_model(config)
+    metrics, names = model_class.create_metrics()
+    assert names == ["mse", "ci95", "tasks"] and model_class.lower_is_better
+    tasks = points(6)
+    _, tensors = model_class.infer_forward(model, metrics, tasks, config)
+    arrays = [part.numpy().astype(np.float64) for part in tasks]
+    errors = np.stack(
+        [
+            ((adapted_by_hand(model.net, *task[:3], 0.1, 2) - task[3]) ** 2).mean((1, 2))
+            for task in zip(*arrays)
+        ]
+    )
+    summary = model_class.summary(metrics, config)
+    assert summary["mse_per_step"] == pytest.approx(errors.mean(0), rel=1e-5)
+    assert summary["loss_per_step"] == summary["mse_per_step"]
+    interval = 1.96 * errors.std(0, ddof=1) / 6**0.5
+    assert summary["ci95_per_step"] == pytest.approx(interval, rel=1e-5)
+    assert summary["measure"] == "mse" and summary["mse"] == summary["mse_per_step"][-1]
+    assert float(tensors["loss"]) == pytest.approx(errors[:, -1].mean(), rel=1e-5)
+    assert summary["tasks"] == 6 and "way" not in summary
+
+
+def test_regression_trains_on_the_squared_error_after_adaptation():
+    paddle.seed(3)
+    config, model_class = dict(REGRESSION), DygraphModel()
+    model = model_class.create_model(config)
+    metrics, _ = model_class.create_metrics()
+    loss, metrics, _ = model_class.train_forward(model, metrics, points(4), config)
+    arrays = [part.numpy().astype(np.float64) for part in points(4)]
+    after = [adapted_by_hand(model.net, *task[:3], 0.1, 1)[-1] for task in zip(*arrays)]
+    assert float(loss) == pytest.approx(((np.stack(after) - arrays[3]) ** 2).mean(), rel=1e-5)
+    assert metrics[0].accumulate() == pytest.approx(float(loss), rel=1e-6)
+
+
+def test_fine_tuning_trains_on_the_queries_and_adapts_in_the_test_alone():
+    paddle.seed(3)
+    config = {**REGRESSION, "hyper_parameters.algorithm": "fine_tune"}
+    model_class = DygraphModel()
+    model = model_class.create_model(config)
+    metrics, _ = model_class.create_metrics()
+    _, _, query_x, query_y = tasks = points(4)
+    loss, metrics, _ = model_class.train_forward(model, metrics, tasks, config)
+    loss.backward()
+    found = [p.grad.numpy().copy() for p in model.parameters()]
+    model.clear_gradients()
+    plain = ((model.net(query_x.reshape([-1, 1])) - query_y.reshape([-1, 1])) ** 2).mean()
+    plain.backward()
+    assert float(loss) == pytest.approx(float(plain), rel=1e-5)
+    for p, gradient in zip(model.parameters(), found):
+        np.testing.assert_allclose(gradient, p.grad.numpy(), rtol=1e-4, atol=1e-6)
+    metrics[0].reset()
+    model_class.infer_forward(model, metrics, tasks, config)
+    before, _, after = model_class.summary(metrics, config)["mse_per_step"]
+    assert before == pytest.approx(float(plain), rel=1e-5) and after != pytest.approx(before)
+
+
+def test_curves_to_look_at_are_the_predictions_in_the_order_of_x():
+    config = {**REGRESSION, "hyper_parameters.update_step_test": 3}
+    model_class = DygraphModel()
+    model = model_class.create_model(config)
+    tasks = points(2)
+    first, second = model_class.episodes(model, tasks, config)
+    support_x, support_y, query_x, query_y = (part[1] for part in tasks)
+    order = np.argsort(query_x.numpy()[:, 0])
+    assert second.steps == (0, 1, 3) and second.predictions.shape == (3, 7)
+    assert np.array_equal(second.query_x, query_x.numpy()[order, 0])
+    assert np.array_equal(second.query_y, query_y.numpy()[order, 0])
+    for steps, prediction in zip(second.steps, second.predictions):
+        wanted = model.adapt(support_x, support_y, steps)(query_x).numpy()[order, 0]
+        np.testing.assert_allclose(prediction, wanted, rtol=1e-5)
+
+
+def test_the_oracles_network_takes_three_numbers():
+    config = {**REGRESSION, "hyper_parameters.oracle": True}
+    model_class = DygraphModel()
+    model = model_class.create_model(config)
+    metrics, _ = model_class.create_metrics()
+    model_class.infer_forward(model, metrics, points(2, inputs=3), config)
+    assert model.net(paddle.zeros([4, 3])).shape == [4, 1]
+    assert model_class.title(config) == "1-shot regression, oracle: second-order MAML on MLP"

@@ -111,7 +111,8 @@ def train(model_class, config) -> None:
             checkpoint.save(directory, position, model, optimizer, randomness.host_state(), values)
             saved = time.time()
             if values:
-                checkpoint.mark_best(directory, next(iter(values)))
+                lower_is_better = getattr(model_class, "lower_is_better", False)
+                checkpoint.mark_best(directory, next(iter(values)), lower_is_better)
     logger.info(f"checkpoints are in {directory}")
 
 

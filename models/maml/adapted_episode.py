@@ -1,4 +1,4 @@
-"""A task to look at: its images, and what is predicted of its queries before and after adapting."""
+"""A task to look at, and what is predicted of its queries before and after adapting."""
 
 from __future__ import annotations
 
@@ -33,6 +33,37 @@ def adapted_episode(maml, support_x, support_y, query_x, query_y, steps: int) ->
     )
     return AdaptedEpisode(
         pixels(support_x), support_y.numpy(), pixels(query_x), query_y.numpy(), before, after
+    )
+
+
+class AdaptedCurves(NamedTuple):
+    """One regression task of a single variable, and its predictions.
+
+    All float32: the support points (examples,), the queries (queries,) in the order of their x, and
+    of them `predictions` (len(steps), queries), after the numbers of inner steps in `steps`.
+    """
+
+    support_x: np.ndarray
+    support_y: np.ndarray
+    query_x: np.ndarray
+    query_y: np.ndarray
+    steps: tuple[int, ...]
+    predictions: np.ndarray
+
+
+def adapted_curves(maml, support_x, support_y, query_x, query_y, steps: int) -> AdaptedCurves:
+    """Adapt `maml` to one task of the reader; predict before and after the first and last step."""
+    learners = maml.path(support_x, support_y, steps)
+    shown = tuple(sorted({0, min(1, steps), steps}))
+    in_order = np.argsort(query_x[:, 0].numpy())
+    predictions = [learners[step](query_x)[:, 0].numpy()[in_order] for step in shown]
+    return AdaptedCurves(
+        support_x[:, 0].numpy(),
+        support_y[:, 0].numpy(),
+        query_x[:, 0].numpy()[in_order],
+        query_y[:, 0].numpy()[in_order],
+        shown,
+        np.stack(predictions),
     )
 
 

@@ -9,12 +9,13 @@ from collections.abc import Iterator
 
 import deployment
 import paddle
-from adapted_episode import AdaptedEpisode, adapted_episode
-from algorithms import create_algorithm
+from adapted_episode import AdaptedCurves, AdaptedEpisode
+from algorithms import algorithm_title, create_algorithm
 from paddle_maml.errors import UserError
 from paddle_maml.metrics import meta_test_metrics
 from paddle_maml.settings import Settings
 from paddle_maml.sharing import meta_batch
+from problems import PROBLEMS
 
 
 class DygraphModel:
@@ -28,6 +29,7 @@ class DygraphModel:
     def __init__(self):
         # With paddle 2.6, which sets the level first, PaddleRec's infer would print nothing.
         logging.getLogger("__main__").setLevel(logging.INFO)
+        self.problem = None  # what the tasks ask for
         self.schedule = None  # of the meta-learning rate
         self.scheduled = None  # where it stood at the last meta-step
         self.tested = None  # the parameters of the last meta-test
@@ -43,7 +45,9 @@ class DygraphModel:
 
     def create_model(self, config):
         """Line 1: initialise theta."""
-        return create_algorithm(Settings.from_config(config), config.get("runner.task_chunk"))
+        setting = Settings.from_config(config)
+        self.problem = PROBLEMS[setting.loss]
+        return create_algorithm(setting, config.get("runner.task_chunk"))
 
     def create_feeds(self, batch_data, config):
         """A batch of tasks from the reader: support_x, support_y, query_x, query_y."""
@@ -63,62 +67,66 @@ class DygraphModel:
         return paddle.optimizer.Adam(meta_lr, parameters=dy_model.parameters())
 
     def create_metrics(self):
-        """Query accuracy after adaptation, its 95 % confidence interval, and how many tasks."""
-        return meta_test_metrics()
+        """The queries' accuracy or squared error after adaptation, its 95 % confidence interval,
+        and how many tasks.
+        """
+        return meta_test_metrics(self.problem.metric)
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether the first metric is an error, for the trainer to find the best epoch by."""
+        return self.problem.lower_is_better
 
     def train_forward(self, dy_model, metrics_list, batch_data, config):
         """Lines 4 to 7: adapt to each task on its support set, and the loss on its queries."""
         self._count_step(config)
         support_x, support_y, query_x, query_y = self.create_feeds(batch_data, config)
-        loss, logits = dy_model(support_x, support_y, query_x, query_y)
-        metrics_list[0].meta_test.accuracies.update(accuracy(logits, query_y).unsqueeze(1))
+        loss, outputs = dy_model(support_x, support_y, query_x, query_y)
+        metrics_list[0].meta_test.scores.update(self.problem.score(outputs, query_y).unsqueeze(1))
         return loss, metrics_list, {"loss": loss}
 
     def infer_forward(self, dy_model, metrics_list, batch_data, config):
-        """Meta-test: query accuracy and loss of each task, before and after each inner step."""
+        """Meta-test: each task's score and loss on its queries, before and after each step."""
         self._begin_test(dy_model, metrics_list)
         meta_test, steps = metrics_list[0].meta_test, Settings.from_config(config).update_step_test
         support_x, support_y, query_x, query_y = self.create_feeds(batch_data, config)
-        logits = dy_model.path_logits(support_x, support_y, query_x, steps)
-        labels = query_y.expand(logits.shape[:-1])  # (step, task, query)
-        losses = dy_model.loss(logits, labels, reduction="none")
-        meta_test.accuracies.update(accuracy(logits, labels).t())
-        meta_test.losses.update(losses.mean(-1).t())
+        outputs = dy_model.path_logits(support_x, support_y, query_x, steps)  # (step, task, ...)
+        meta_test.scores.update(self.problem.score(outputs, query_y).t())
+        meta_test.losses.update(self.problem.losses(outputs, query_y).t())
         return metrics_list, {"loss": paddle.to_tensor(meta_test.losses.mean()[-1], "float32")}
 
     def summary(self, metrics_list, config):
         """The meta-test in full, for `meta_test.json` and for the table that infer prints."""
         setting, meta_test = Settings.from_config(config), metrics_list[0].meta_test
-        accuracies = meta_test.accuracies
+        scores, problem = meta_test.scores, PROBLEMS[setting.loss]
         return {
-            "accuracy": accuracies.mean()[-1].item(),
-            "ci95": accuracies.ci95()[-1].item(),
-            "tasks": accuracies.tasks,
-            "way": setting.n_way,
+            "measure": problem.measure,
+            problem.measure: scores.mean()[-1].item(),
+            "ci95": scores.ci95()[-1].item(),
+            "tasks": scores.tasks,
             "shot": setting.k_spt,
             "query": setting.query(training=False),
             "steps": setting.update_step_test,
-            "accuracy_per_step": accuracies.mean().tolist(),
-            "ci95_per_step": accuracies.ci95().tolist(),
+            f"{problem.measure}_per_step": scores.mean().tolist(),
+            "ci95_per_step": scores.ci95().tolist(),
             "loss_per_step": meta_test.losses.mean().tolist(),
-            "transductive": True,
-            "rotation": False,
             "order": setting.order,
             "inner_lr": setting.base_optimizer__learning_rate,
+            **problem.protocol(setting),
         }
 
     def title(self, config) -> str:
         """The experiment in words."""
         setting = Settings.from_config(config)
-        algorithm = f"{'second' if setting.order == 2 else 'first'}-order MAML"
         network = {"conv4": "Conv4", "mlp": "MLP"}[setting.network]
-        return f"{setting.n_way}-way {setting.k_spt}-shot: {algorithm} on {network}"
+        task = PROBLEMS[setting.loss].title(setting)
+        return f"{task}: {algorithm_title(setting)} on {network}"
 
-    def episodes(self, dy_model, batch_data, config) -> Iterator[AdaptedEpisode]:
+    def episodes(self, dy_model, batch_data, config) -> Iterator[AdaptedEpisode | AdaptedCurves]:
         """The tasks of a test batch one by one, with the predictions of their queries."""
-        steps = Settings.from_config(config).update_step_test
+        setting = Settings.from_config(config)
         for task in zip(*self.create_feeds(batch_data, config)):
-            yield adapted_episode(dy_model, *task, steps)
+            yield PROBLEMS[setting.loss].episode(dy_model, *task, setting.update_step_test)
 
     def export(self, dy_model, config, support: str | None = None, steps: int | None = None):
         """What `tools/to_static.py` writes: the network, or with `support` an adapted classifier.
@@ -148,8 +156,3 @@ class DygraphModel:
         if digest != self.tested:
             metrics_list[0].reset()
         self.tested = digest
-
-
-def accuracy(logits, labels):
-    """Share of right answers over the last axis of `labels`."""
-    return (logits.argmax(-1) == labels).astype("float32").mean(-1)

@@ -118,8 +118,10 @@ class MLP(nn.Layer):
 
 def create_net(setting, channels_last: bool | None = None) -> nn.Layer:
     """The network that the hyper-parameters name; see `paddle_maml.settings.Settings`."""
+    if setting.loss == "mse":  # one number of one; the oracle is told two more
+        return MLP(3 if setting.oracle else 1, 1, setting.hidden, batch_norm=False)
     if setting.network == "mlp":
-        return MLP(setting.channels * setting.imgsize**2, setting.n_way)
+        return MLP(setting.channels * setting.imgsize**2, setting.n_way, setting.hidden)
     return Conv4(
         setting.n_way,
         setting.imgsize,

@@ -24,8 +24,8 @@ def test_one_task_has_no_interval():
 
 
 def test_metrics_follow_the_last_inner_step_and_can_be_reset():
-    metrics, names = meta_test_metrics()
-    metrics[0].meta_test.accuracies.update([[0.0, 0.25], [0.0, 0.75]])
+    metrics, names = meta_test_metrics("acc")
+    metrics[0].meta_test.scores.update([[0.0, 0.25], [0.0, 0.75]])
     found = dict(zip(names, (metric.accumulate() for metric in metrics)))
     assert found == pytest.approx({"acc": 0.5, "ci95": 1.96 * 0.125**0.5 / 2**0.5, "tasks": 2})
     metrics[0].reset()

@@ -86,6 +86,10 @@ def test_fomaml_is_first_order():
         ("update_step", -1, "it takes 0 or more"),
         ("order", 3, "it takes 2 or 1"),
         ("conv_kernal", [5, 5], r"it takes \[3, 3\]"),
+        ("hidden", [40, 0], r"hidden is \[40, 0\]: it takes whole numbers from 1"),
+        ("loss", "mse", "network is .conv4.: it takes mlp where loss is mse"),
+        ("oracle", True, "oracle is True: it takes false where loss is not mse"),
+        ("algorithm", "fine_tune", "it takes maml or fomaml where loss is not mse"),
         ("meta_optimizer.class", "Sgd", "meta_optimizer.class is 'Sgd': it takes Adam"),
     ],
 )

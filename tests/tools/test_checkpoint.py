@@ -27,10 +27,18 @@ def test_best_is_the_first_of_the_highest(tmp_path):
     assert checkpoint.best_or_last(tmp_path) == tmp_path / "best"
 
 
-def test_a_validation_that_is_not_a_number_is_never_best(tmp_path):
+def test_best_is_the_first_of_the_lowest_of_an_error(tmp_path):
+    for epoch, error in enumerate([0.5, 0.25, 0.25, 0.75, None]):
+        save(tmp_path, epoch, error)
+        checkpoint.mark_best(tmp_path, "acc", lower_is_better=True)
+    assert (tmp_path / "best").resolve().name == "1"
+
+
+@pytest.mark.parametrize("lower_is_better", [False, True])
+def test_a_validation_that_is_not_a_number_is_never_best(tmp_path, lower_is_better):
     for epoch, accuracy in enumerate([math.nan, 0.5]):
         save(tmp_path, epoch, accuracy)
-        checkpoint.mark_best(tmp_path, "acc")
+        checkpoint.mark_best(tmp_path, "acc", lower_is_better)
     assert (tmp_path / "best").resolve().name == "1"
 
 

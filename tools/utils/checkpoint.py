@@ -62,9 +62,10 @@ def save(directory: Path, position: Position, model, optimizer, host_state, vali
         shutil.rmtree(outdated)  # an unfinished one is of a process that was killed
 
 
-def mark_best(directory: Path, metric: str) -> None:
-    """Let `best` point to the first epoch with the highest validation `metric`."""
-    best = max(epochs(directory), key=lambda epoch: _validation(directory / str(epoch), metric))
+def mark_best(directory: Path, metric: str, lower_is_better: bool = False) -> None:
+    """Let `best` point to the first epoch with the highest or lowest validation `metric`."""
+    sign = -1 if lower_is_better else 1
+    best = max(epochs(directory), key=lambda e: _rank(directory / str(e), metric, sign))
     link = directory / f".{BEST}.unfinished"
     link.unlink(missing_ok=True)
     link.symlink_to(str(best))
@@ -139,12 +140,12 @@ def _read(file: Path) -> dict:
         raise UserError(f"{file} cannot be read: {DAMAGED}") from error
 
 
-def _validation(checkpoint: Path, metric: str) -> float:
+def _rank(checkpoint: Path, metric: str, sign: int) -> float:
     try:
         value = json.loads((checkpoint / VALIDATION).read_text(encoding="utf-8"))[metric]
     except FileNotFoundError:
         return -math.inf
-    return -math.inf if math.isnan(value) else value
+    return -math.inf if math.isnan(value) else sign * value
 
 
 def load(checkpoint: Path, model) -> None:

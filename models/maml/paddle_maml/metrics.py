@@ -1,4 +1,4 @@
-"""Accuracy and loss over tasks, with confidence intervals."""
+"""Scores and losses over tasks, with confidence intervals."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ class TaskCurves:
 
 
 class MetaTest:
-    """The accuracies and losses on the queries of the tasks seen so far."""
+    """The scores, such as accuracies, and losses on the queries of the tasks seen so far."""
 
     def __init__(self):
-        self.accuracies, self.losses = TaskCurves(), TaskCurves()
+        self.scores, self.losses = TaskCurves(), TaskCurves()
 
     def reset(self):
-        self.accuracies.reset()
+        self.scores.reset()
         self.losses.reset()
 
 
@@ -60,19 +60,19 @@ class Metric:
         self._value = value
 
     def accumulate(self) -> float:
-        accuracies = self.meta_test.accuracies
-        return float(self._value(accuracies)) if accuracies.tasks else float("nan")
+        scores = self.meta_test.scores
+        return float(self._value(scores)) if scores.tasks else float("nan")
 
     def reset(self):
         self.meta_test.reset()
 
 
-def meta_test_metrics() -> tuple[list[Metric], list[str]]:
-    """Accuracy after the last inner step, its confidence interval and the tasks behind them."""
+def meta_test_metrics(name: str) -> tuple[list[Metric], list[str]]:
+    """The score `name` after the last inner step, its confidence interval and how many tasks."""
     meta_test = MetaTest()
     metrics = [
-        Metric(meta_test, lambda accuracies: accuracies.mean()[-1]),
-        Metric(meta_test, lambda accuracies: accuracies.ci95()[-1]),
-        Metric(meta_test, lambda accuracies: accuracies.tasks),
+        Metric(meta_test, lambda scores: scores.mean()[-1]),
+        Metric(meta_test, lambda scores: scores.ci95()[-1]),
+        Metric(meta_test, lambda scores: scores.tasks),
     ]
-    return metrics, ["acc", "ci95", "tasks"]
+    return metrics, [name, "ci95", "tasks"]

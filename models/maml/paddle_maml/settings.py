@@ -25,13 +25,15 @@ class Settings:
 
     # the tasks
     n_way: int = 5  # classes per task
-    k_spt: int = 1  # support images per class
-    k_query: int = 15  # query images per class
+    k_spt: int = 1  # support images per class; in regression, support points
+    k_query: int = 15  # query images per class; in regression, query points
     k_query_test: int | None = None  # the same in validation and meta-test; k_query if not given
     tasks_per_epoch: int = 3200
     rotation: bool = True  # training classes also turned by 90, 180 and 270 degrees
     imgsize: int = 28  # height and width in pixels
     channels: int = 1  # 1 grey, 3 colour
+    loss: str = "cross_entropy"  # mse: regression
+    oracle: bool = False  # regression only: the network is told which task it is
     # the algorithm
     algorithm: str = "maml"
     order: int = 2  # 2: exact meta-gradient; 1: first-order
@@ -46,6 +48,7 @@ class Settings:
     meta_optimizer__decay: str = "none"  # cosine: down to zero at the last step
     # the network
     network: str = "conv4"
+    hidden: list = dataclasses.field(default_factory=lambda: [256, 128, 64, 64])  # units of mlp
     bn_channel: int = 64  # filters per block
     conv_stride: int = 1  # 1: max-pool after each block; 2: strided convolutions instead
     conv_padding: int = 1
@@ -103,10 +106,19 @@ class Settings:
             _refuse("imgsize", self.imgsize, "16 or more where conv4 pools (conv_stride: 1)")
         if self.n_way < 2:
             _refuse("n_way", self.n_way, "2 or more")
+        if not self.hidden or any(type(units) is not int or units < 1 for units in self.hidden):
+            _refuse("hidden", self.hidden, "whole numbers from 1, as [40, 40]")
+        if self.loss == "mse" and self.network != "mlp":
+            _refuse("network", self.network, "mlp where loss is mse")
+        if self.loss != "mse" and self.oracle:
+            _refuse("oracle", self.oracle, "false where loss is not mse")
+        if self.loss != "mse" and self.algorithm == "fine_tune":
+            _refuse("algorithm", self.algorithm, "maml or fomaml where loss is not mse")
 
 
 _CHOICES = {
-    "algorithm": ("maml", "fomaml"),
+    "algorithm": ("maml", "fomaml", "fine_tune"),
+    "loss": ("cross_entropy", "mse"),
     "order": (2, 1),
     "channels": (1, 3),
     "network": ("conv4", "mlp"),
