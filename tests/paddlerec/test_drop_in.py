@@ -141,3 +141,19 @@ def test_the_configuration_for_full_omniglot_is_the_headlines():
     same = ("train_batch_size", "infer_batch_size", "infer_tasks", "epochs", "seed")
     assert [full["runner"][key] for key in same] == [headline["runner"][key] for key in same]
     assert full["runner"]["infer_end_epoch"] == headline["runner"]["epochs"]
+
+
+def test_a_recipe_starts_where_it_lies(model):
+    data = model / "data/sample_data/train"
+    overrides = ["runner.epochs=1", "hyper_parameters.tasks_per_epoch=32"]
+    command = [sys.executable, "-u", "../../../../tools/trainer.py", "-m"]
+    done = subprocess.run(
+        [*command, "omniglot_5way_1shot.yaml", "-o", *overrides, f"runner.train_data_dir={data}"],
+        cwd=model / "configs",
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    output = model / "configs/output_model_omniglot_5way_1shot"
+    assert (output / "0/rec.pdparams").is_file()
