@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import paddle
 from paddle import nn
@@ -56,11 +56,27 @@ def use_batch_at_hand(net: nn.Layer) -> None:
     `paddle.jit.save` always writes batch norm with its running statistics; these it writes as they
     are.
     """
-    for parent in net.sublayers(include_self=True):
-        # Not named_children(), which has a layer that stands in several places once.
-        for name, layer in list(parent._sub_layers.items()):
-            if isinstance(layer, BATCH_NORMS):
-                setattr(parent, name, BatchAtHand(layer))
+    _replace(net, BatchAtHand)
+
+
+def use_running_statistics(net: nn.Layer) -> None:
+    """Replace the batch norms below `net` by ones that go by their running statistics, in any mode.
+
+    Also where MAML would have them go by the batch at hand.
+    """
+    _replace(net, RunningStatistics)
+
+
+@contextmanager
+def in_evaluation(net: nn.Layer):
+    """Run `net` in evaluation mode; each layer has its own mode back when the block ends."""
+    training = [layer for layer in net.sublayers(include_self=True) if layer.training]
+    try:
+        net.eval()
+        yield net
+    finally:
+        for layer in training:
+            layer.training = True
 
 
 class BatchAtHand(nn.Layer):
@@ -74,12 +90,36 @@ class BatchAtHand(nn.Layer):
 
     def forward(self, x):
         """(example, ...) -> the same shape."""
-        mean, variance = _statistics(x, self.channels_last)
+        mean, variance = self.statistics(x)
         y = (x - mean) * (variance + self.epsilon) ** -0.5  # old programs have no rsqrt
         shape = [1] * (x.ndim - 1) + [-1] if self.channels_last else [-1] + [1] * (x.ndim - 2)
         y = y if self.weight is None else y * self.weight.reshape(shape)
         y = y if self.bias is None else y + self.bias.reshape(shape)
         return getattr(nn.functional, self.activation)(y) if self.activation else y
+
+    def statistics(self, x):
+        """Mean and variance of each channel, to be broadcast with `x`."""
+        return _statistics(x, self.channels_last)
+
+
+class RunningStatistics(BatchAtHand):
+    """A batch norm that knows its running statistics alone."""
+
+    def __init__(self, norm: nn.Layer):
+        super().__init__(norm)
+        self.mean, self.variance = norm._mean, norm._variance
+
+    def statistics(self, x):
+        shape = [-1] if self.channels_last else [-1] + [1] * (x.ndim - 2)
+        return self.mean.reshape(shape), self.variance.reshape(shape)
+
+
+def _replace(net, kind):
+    for parent in net.sublayers(include_self=True):
+        # Not named_children(), which has a layer that stands in several places once.
+        for name, layer in list(parent._sub_layers.items()):
+            if isinstance(layer, BATCH_NORMS):
+                setattr(parent, name, kind(layer))
 
 
 def _channels_last(norm) -> bool:
