@@ -14,7 +14,7 @@ from utils.config import path_of, required
 from utils.errors import UserError, run
 from utils.evaluate import evaluate
 from utils.history import write_text
-from utils.measure import measured, percent
+from utils.measure import measure_of, measured, shown
 from utils.model import create_loader, foreign, open_tool
 from utils.progress import logger
 from utils.visual import Visual
@@ -54,12 +54,13 @@ def checkpoints(directory: Path, config: dict) -> list[Path]:
 
 def report(summary: dict, path: Path, directory: Path, config: dict) -> None:
     """Print the meta-test and write it to `meta_test.json`."""
-    print("inner steps  accuracy")
-    for step, (mean, ci) in enumerate(zip(summary["accuracy_per_step"], summary["ci95_per_step"])):
-        print(f"{step:11d}  {percent(mean, ci)}")
-    print(
-        f"{summary['tasks']} tasks, {summary['way']}-way {summary['shot']}-shot, {path.resolve()}"
-    )
+    measure = measure_of(summary)
+    print(f"inner steps  {measure}")
+    scores = zip(summary[f"{measure}_per_step"], summary["ci95_per_step"])
+    for step, (mean, ci) in enumerate(scores):
+        print(f"{step:11d}  {shown(measure, mean, ci)}")
+    way = f"{summary['way']}-way " if "way" in summary else ""
+    print(f"{summary['tasks']} tasks, {way}{summary['shot']}-shot, {path.resolve()}")
     summary |= {
         "split": Path(required(config, "runner.test_data_dir")).name,
         "seed": config.get("runner.seed", 12345),

@@ -101,6 +101,7 @@ class DygraphModel:
         scores, problem = meta_test.scores, PROBLEMS[setting.loss]
         return {
             "measure": problem.measure,
+            "lower_is_better": problem.lower_is_better,
             problem.measure: scores.mean()[-1].item(),
             "ci95": scores.ci95()[-1].item(),
             "tasks": scores.tasks,

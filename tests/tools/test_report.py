@@ -214,9 +214,9 @@ def test_plots_say_what_they_show(parsed):
         "Learning rate over meta-steps: training from 0.002 to 0.001.",
         "Norm of the gradient over meta-steps: training from 2 to 1.75.",
         "Waiting for data, % over meta-steps: training from 25 to 1.25.",
-        "Accuracy in % over inner steps 0 to 3: meta-test from 20.11 to 62.44, "
+        "Accuracy, % over inner steps 0 to 3: meta-test from 20.11 to 62.44, "
         "last validation from 20.00 to 50.00.",
-        "Accuracy in % over inner steps 1 to 3: meta-test from 60.22 to 62.44, "
+        "Accuracy, % over inner steps 1 to 3: meta-test from 60.22 to 62.44, "
         "last validation from 44.00 to 50.00.",
     ]
 

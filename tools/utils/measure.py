@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+SHARES = ("acc", "accuracy", "waiting")  # shown in percent
+
 
 def measured(metrics, names, tensors) -> dict[str, float]:
     """Metrics and single-number tensors by name."""
@@ -12,10 +14,17 @@ def measured(metrics, names, tensors) -> dict[str, float]:
     return values | {name: float(t.item()) for name, t in single.items()}
 
 
-def percent(mean: float, ci: float | None) -> str:
-    """A share and its interval in percent; of a single task there is no interval (nan, None)."""
-    interval = "" if ci is None or math.isnan(ci) else f" ± {100 * ci:.2f}"
-    return f"{100 * mean:.2f}{interval} %"
+def shown(name: str, mean: float, ci: float | None = None) -> str:
+    """A value and its interval, shares in percent; one task has no interval (nan, None)."""
+    lone = ci is None or math.isnan(ci)
+    if name in SHARES:
+        return f"{100 * mean:.2f} %" if lone else f"{100 * mean:.2f} ± {100 * ci:.2f} %"
+    return f"{mean:.6g}" if lone else f"{mean:.4g} ± {ci:.2g}"
+
+
+def measure_of(summary: dict) -> str:
+    """What a summary is of; its key for each inner step is that and `_per_step`."""
+    return summary.get("measure", "accuracy")
 
 
 def gradient_norm(model) -> float:

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 from utils.errors import UserError
+from utils.measure import measure_of
 from utils.picture import episode_picture
 
 DIRECTORY = "visualDL_log"
@@ -28,8 +29,8 @@ def log_writer():
 class Visual:
     """Writes scalars and images of the run in `directory`, under the name of a tool.
 
-    Inner-loop curves, accuracy over inner steps, are runs of their own, one per evaluation, so that
-    VisualDL lays them over each other.
+    Inner-loop curves, the score over inner steps, are runs of their own, one per evaluation, so
+    that VisualDL lays them over each other.
     """
 
     def __init__(self, directory: Path, name: str):
@@ -38,15 +39,16 @@ class Visual:
 
     def add(self, split: str, epoch, step: int, values: dict, summary: dict | None = None) -> None:
         """Add values by name, and what the model's summary tells of inner steps."""
-        curve = (summary or {}).get("accuracy_per_step", [])
-        after = {f"acc_after_inner_step_{inner}": value for inner, value in enumerate(curve)}
+        score = next(iter(values), "")
+        curve = summary[f"{measure_of(summary)}_per_step"] if summary else []
+        after = {f"{score}_after_inner_step_{inner}": value for inner, value in enumerate(curve)}
         for name, value in {**values, **after}.items():
             if math.isfinite(value):
                 self.writer.add_scalar(f"{split}/{name}", value, step)
         if curve:
             with log_writer()(str(self.directory / "inner_loop" / f"{split}_{epoch}")) as writer:
                 for inner, value in enumerate(curve):
-                    writer.add_scalar("inner_loop/acc", value, inner)
+                    writer.add_scalar(f"inner_loop/{score}", value, inner)
 
     def add_episodes(self, episodes, step: int) -> None:
         """Add validation tasks, drawn with the predictions of their queries."""

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from string import Template
 
-from utils.measure import percent
+from utils.measure import SHARES, measure_of, shown
 from utils.report import episodes as sample
 from utils.report.markup import duration, pairs, table
 from utils.report.plots import Curve, plot
@@ -16,16 +16,18 @@ from utils.report.record import Run
 
 TEMPLATE = Path(__file__).with_name("page.html")
 
-# Names of values in words, and those that are shown in percent or in a small plot.
+# Names of values in words, and those that have an interval or a small plot.
 WORDS = {
     "acc": "Accuracy, %",
+    "accuracy": "Accuracy, %",
+    "mse": "Mean squared error",
     "auc": "AUC",
     "loss": "Loss",
     "learning_rate": "Learning rate",
     "gradient_norm": "Norm of the gradient",
     "waiting": "Waiting for data, %",
 }
-PERCENT = ("acc", "waiting")
+SCORES = ("acc", "mse")
 SMALL = ("learning_rate", "gradient_norm", "waiting")
 
 
@@ -33,7 +35,7 @@ def page(run: Run, title: str, episodes: list, no_episodes: str) -> str:
     """The page; `no_episodes` is the sentence that stands for missing episodes, if there is one."""
     sections = [
         ("Learning curve", learning_curve(run)),
-        ("Accuracy per inner step", inner_steps(run)),
+        (f"{_bare(run.measure())} per inner step", inner_steps(run)),
         ("Sample episodes", sample.section(episodes, no_episodes)),
         ("Settings", settings(run.config)),
         ("Environment", environment(run)),
@@ -68,8 +70,10 @@ def headline(run: Run) -> str:
     """The one number, and what it is of."""
     summary, validation = run.meta_test, run.best_validation()
     if summary:
-        value = percent(summary["accuracy_per_step"][-1], summary["ci95_per_step"][-1])
-        facts = ["Meta-test: accuracy on queries after adaptation", *protocol(summary)]
+        measure = measure_of(summary)
+        value = shown(measure, summary[f"{measure}_per_step"][-1], summary["ci95_per_step"][-1])
+        score = _bare(measure).lower()
+        facts = [f"Meta-test: {score} on queries after adaptation", *protocol(summary)]
         if "checkpoint" in summary:
             facts.append(f"Checkpoint of epoch {Path(summary['checkpoint']).name}")
     elif validation:
@@ -88,7 +92,7 @@ def headline(run: Run) -> str:
 
 
 def protocol(summary: dict) -> list[str]:
-    """How a summary's accuracy was measured."""
+    """How a summary's score was measured."""
     facts = []
     if "tasks" in summary:
         split = f" of the split “{summary['split']}”" if "split" in summary else ""
@@ -96,8 +100,9 @@ def protocol(summary: dict) -> list[str]:
             f"{summary['tasks']} tasks{split}; ± is the 95 % confidence interval of the mean"
         )
     if "query" in summary:
+        per_class = " per class" if "way" in summary else ""
         together = ", classified together (transductive)" if summary.get("transductive") else ""
-        facts.append(f"{summary['query']} queries per class{together}")
+        facts.append(f"{summary['query']} queries{per_class}{together}")
     if "steps" in summary and "inner_lr" in summary:
         facts.append(f"{summary['steps']} inner steps, inner learning rate {summary['inner_lr']}")
     return facts
@@ -122,7 +127,7 @@ def learning_curve(run: Run) -> str:
 
 def curves(run: Run, name: str, number: int, unit: str) -> str:
     """One value in training and validation."""
-    scale = 100 if name in PERCENT else 1
+    scale = 100 if name in SHARES else 1
     found, said = [], []
     for split, label in (("train", "training"), ("valid", "validation")):
         lines = run.lines(split, name)
@@ -155,14 +160,16 @@ def validations(run: Run) -> str:
 
 
 def inner_steps(run: Run) -> str:
-    """Accuracy before and after each inner step, in the meta-test and the last validation."""
+    """The score before and after each inner step, in the meta-test and the last validation."""
+    measure = run.measure()
+    scale = 100 if measure in SHARES else 1
     found = [
         (label, colour, summary)
         for label, colour, summary in (
             ("meta-test", "test", run.meta_test),
             ("last validation", "valid", run.last_summary()),
         )
-        if summary and "accuracy_per_step" in summary
+        if summary and f"{measure}_per_step" in summary
     ]
     missing = ""
     if run.of_tasks() and not run.meta_test:
@@ -173,21 +180,25 @@ def inner_steps(run: Run) -> str:
         Curve(
             label,
             colour,
-            list(range(len(summary["accuracy_per_step"]))),
-            [100 * a for a in summary["accuracy_per_step"]],
-            [math.nan if ci is None else 100 * ci for ci in summary["ci95_per_step"]],
+            list(range(len(summary["ci95_per_step"]))),
+            [scale * score for score in summary[f"{measure}_per_step"]],
+            [math.nan if ci is None else scale * ci for ci in summary["ci95_per_step"]],
         )
         for label, colour, summary in found
     ]
-    plots = [figure("Accuracy, %", "on queries, by inner steps", steps_plot("inner", lines))]
+    words = _words(measure)
+    plots = [figure(words, "on queries, by inner steps", steps_plot("inner", words, lines))]
     if min(len(c.x) for c in lines) > 2:
         adapted = [c._replace(x=c.x[1:], y=c.y[1:], ci=c.ci[1:]) for c in lines]
         note = "from the first step on; bands: 95 % intervals"
-        plots.append(figure("Accuracy, %", note, steps_plot("adapted", adapted)))
+        plots.append(figure(words, note, steps_plot("adapted", words, adapted)))
     rows = [
         [
             str(step),
-            *(percent(c.y[step] / 100, c.ci[step] / 100) if step < len(c.x) else "" for c in lines),
+            *(
+                shown(measure, c.y[step] / scale, c.ci[step] / scale) if step < len(c.x) else ""
+                for c in lines
+            ),
         ]
         for step in range(max(len(c.x) for c in lines))
     ]
@@ -196,10 +207,10 @@ def inner_steps(run: Run) -> str:
     return f'{missing}{drawn}<div class="card numbers">{numbers}</div>'
 
 
-def steps_plot(name: str, lines: list[Curve]) -> str:
+def steps_plot(name: str, words: str, lines: list[Curve]) -> str:
     said = ", ".join(f"{c.label} from {c.y[0]:.2f} to {c.y[-1]:.2f}" for c in lines)
     unit = f"inner steps {lines[0].x[0]} to {lines[0].x[-1]}"
-    return plot(name, f"Accuracy in % over {unit}: {said}.", lines, "inner steps")
+    return plot(name, f"{words} over {unit}: {said}.", lines, "inner steps")
 
 
 def figure(title: str, note: str, drawn: str) -> str:
@@ -240,13 +251,11 @@ def reproduce(run: Run) -> str:
 
 
 def _value(name: str, values: dict) -> str:
-    if name in PERCENT:
-        return percent(values[name], values.get("ci95"))
-    return f"{values[name]:.6g}"
+    return shown(name, values[name], values.get("ci95") if name in SCORES else None)
 
 
 def _note(run: Run, name: str) -> str:
-    if name != "acc":
+    if name not in SCORES:
         return ""
     note = "training: the epoch's mean so far"
     banded = any("ci95" in line["values"] for line in run.lines("valid", name))
@@ -255,6 +264,11 @@ def _note(run: Run, name: str) -> str:
 
 def _words(name: str) -> str:
     return WORDS.get(name, name)
+
+
+def _bare(name: str) -> str:
+    """As `_words`, without the unit."""
+    return _words(name).partition(",")[0]
 
 
 def _command(run: Run, script: str | None = None) -> str:

@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 from utils import checkpoint, history
 from utils.errors import UserError
+from utils.measure import measure_of
 
 META_TEST = "meta_test.json"
-# Values that belong to others: how many tasks the accuracy is of, and its interval.
+# Values that belong to others: how many tasks the score is of, and its interval.
 COMPANIONS = ("ci95", "tasks")
 
 
@@ -37,15 +38,20 @@ class Run(NamedTuple):
         return [x for x in self.history if x["split"] == split and value in x["values"]]
 
     def of_tasks(self) -> bool:
-        """Whether accuracy is counted over tasks, as in meta-learning."""
+        """Whether the score is one over tasks, as in meta-learning."""
         return any("tasks" in line["values"] for line in self.history)
 
     def best_validation(self) -> dict | None:
-        """The first validation with the highest main value, as the trainer marks it."""
+        """The first validation with the best main value, as the trainer marks it."""
+        best = min if (self.last_summary() or {}).get("lower_is_better") else max
         for name in self._names("valid")[:1]:
             lines = [x for x in self.lines("valid", name) if not math.isnan(x["values"][name])]
-            return max(lines, key=lambda line: line["values"][name], default=None)
+            return best(lines, key=lambda line: line["values"][name], default=None)
         return None
+
+    def measure(self) -> str:
+        """What was measured per inner step: "accuracy", or the name of an error."""
+        return measure_of(self.meta_test or self.last_summary() or {})
 
     def last_summary(self) -> dict | None:
         """The model's summary of the last validation that has one."""
@@ -77,8 +83,8 @@ def read_run(directory: Path) -> Run:
     if not isinstance(record.get("config"), dict):
         raise UserError(f"{directory / history.RUN} has no config: it is damaged, train again.")
     meta_test = _read(directory / META_TEST) if (directory / META_TEST).is_file() else None
-    if meta_test and not {"accuracy_per_step", "ci95_per_step"} <= {*meta_test}:
-        raise UserError(f"{directory / META_TEST} has no accuracy: meta-test again.")
+    if meta_test and not {f"{measure_of(meta_test)}_per_step", "ci95_per_step"} <= {*meta_test}:
+        raise UserError(f"{directory / META_TEST} has no {measure_of(meta_test)}: meta-test again.")
     return Run(directory, record, history.read(directory / history.HISTORY), meta_test)
 
 
