@@ -3,19 +3,27 @@
 from . import cpu
 from .learner import Learner
 from .maml import MAML
+from .maml_plus_plus import MAMLPlusPlus
 from .metric import MatchingNet, ProtoNet, Siamese
 from .operators import twice_differentiable
 from .pretrained import FineTune, NearestNeighbor
+from .reptile import Reptile
+from .variants import ANIL, BOIL, MetaSGD
 
 cpu.tune()
 
 __all__ = [
+    "ANIL",
+    "BOIL",
     "MAML",
     "FineTune",
     "Learner",
+    "MAMLPlusPlus",
     "MatchingNet",
+    "MetaSGD",
     "NearestNeighbor",
     "ProtoNet",
+    "Reptile",
     "Siamese",
     "twice_differentiable",
 ]

@@ -16,12 +16,13 @@ def trainable(net: paddle.nn.Layer) -> list[paddle.Tensor]:
     return [p for p in net.parameters() if not p.stop_gradient]
 
 
-def gradient_step(parameters, gradients, inner_lr: float) -> list[paddle.Tensor]:
-    """theta' = theta - alpha * gradient (the paper's equation 1), as new tensors.
+def gradient_step(parameters, gradients, rates) -> list[paddle.Tensor]:
+    """theta' = theta - rate * gradient (the paper's equation 1), as new tensors.
 
-    A parameter that the loss does not reach (gradient None) stays as it is.
+    `rates` holds a number or a tensor for each parameter. A parameter that the loss does not reach
+    (gradient None) stays as it is.
     """
-    return [p if g is None else p - inner_lr * g for p, g in zip(parameters, gradients)]
+    return [p if g is None else p - r * g for p, g, r in zip(parameters, gradients, rates)]
 
 
 @contextmanager

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from itertools import repeat
 from typing import Callable
 
 import paddle
 
 from .batched import Network
 from .functional import gradient_step, parameters_as, trainable
+from .inner_loop import InnerStep
 from .learner import Learner
 from .operators import once_differentiable, twice_differentiable
 
@@ -119,7 +121,7 @@ class MAML(paddle.nn.Layer):
         where they stand, with that gradient; no gradient flows into the inputs.
         """
         sets = support_x, support_y, query_x, query_y
-        tasks, theta = _count_tasks(*sets), trainable(self.net)
+        tasks, theta = _count_tasks(*sets), trainable(self)
         network = Network.of(self.net, self.loss)
         losses, logits, gradients = [], [], [None] * len(theta)
         for some in self._pieces(network, self.inner_steps, *sets):
@@ -129,6 +131,14 @@ class MAML(paddle.nn.Layer):
             gradients = _add(gradients, found[2])
         meta_loss = paddle.concat(losses).mean()
         return _with_gradient(meta_loss, theta, gradients, tasks), paddle.concat(logits)
+
+    def inner_loop(self, steps: int) -> list[InnerStep]:
+        """The steps that adapt to a task; other algorithms have others."""
+        return [InnerStep([self.inner_lr] * len(trainable(self.net)))] * steps
+
+    def query_weights(self) -> list[float]:
+        """The shares in the meta-loss of the query losses before and after each inner step."""
+        return [0.0] * self.inner_steps + [1.0]
 
     def adapt(self, support_x, support_y, steps: int | None = None) -> Learner:
         """Adapt to one task; the net keeps its parameters.
@@ -154,11 +164,9 @@ class MAML(paddle.nn.Layer):
     def path(self, support_x, support_y, steps: int | None = None) -> list[Learner]:
         """As `adapt`, but returns the learners before and after each step: `steps` + 1 of them."""
         steps = _check_steps(self.inner_steps if steps is None else steps)
-        learners = [Learner(self.net, [_leaf(p) for p in trainable(self.net)])]
-        for _ in range(steps):
-            stepped = self._inner_step(learners[-1].parameters, support_x, support_y, order=1)
-            learners.append(Learner(self.net, [_leaf(p) for p in stepped]))
-        return learners
+        batches = repeat((support_x, support_y))
+        adapted = self._adapted(batches, self.inner_loop(steps), order=0)
+        return [Learner(self.net, [_leaf(p) for p in parameters]) for parameters in adapted]
 
     def path_logits(self, support_x, support_y, query_x, steps: int | None = None):
         """What the learners of `path` put out on the queries, for a batch of tasks.
@@ -197,7 +205,8 @@ class MAML(paddle.nn.Layer):
 
     def _path_logits(self, network, steps, support_x, support_y, query_x):
         if network:
-            return network.path_logits(support_x, support_y, query_x, self.inner_lr, steps)
+            inner_loop = self.inner_loop(steps)
+            return network.path_logits(support_x, support_y, query_x, inner_loop)
         learners = self.path(support_x[0], support_y[0], steps)
         return paddle.stack([learner(query_x[0]) for learner in learners]).unsqueeze(1)
 
@@ -206,31 +215,43 @@ class MAML(paddle.nn.Layer):
         is given, or of a single one without it.
         """
         differentiate = paddle.is_grad_enabled()
+        inner_loop, weights = self.inner_loop(self.inner_steps), self.query_weights()
+        order = self.order if differentiate else 0
         if network:
-            order = self.order if differentiate else 0
             task = support_x, support_y, query_x, query_y
-            return network.meta_gradient(*task, self.inner_lr, self.inner_steps, order)
-        adapted = self._adapt(theta, support_x[0], support_y[0])
-        loss, logits = self._query(adapted, query_x[0], query_y[0])
+            losses, logits, found = network.meta_gradient(*task, inner_loop, weights, order)
+            return losses, logits, [found.get(id(p)) for p in theta]
+        batches = repeat((support_x[0], support_y[0]))
+        loss, adapted = 0.0, self._adapted(batches, inner_loop, order)
+        for weight, parameters in zip(weights, adapted):
+            if weight:
+                query_loss, logits = self._query(parameters, query_x[0], query_y[0])
+                loss = loss + weight * query_loss
         gradients = _gradients(loss, theta) if differentiate else [None] * len(theta)
         return loss.detach().reshape([1]), logits.detach().unsqueeze(0), gradients
 
-    def _adapt(self, parameters, support_x, support_y):
-        if not paddle.is_grad_enabled():
-            return self.adapt(support_x, support_y).parameters
-        for _ in range(self.inner_steps):
-            parameters = self._inner_step(parameters, support_x, support_y, self.order)
-        return parameters
+    def _adapted(self, batches, inner_loop, order):
+        """Yields the parameters before and after each step, for order 0 as constants."""
+        parameters = trainable(self.net)
+        yield parameters
+        for step, batch in zip(inner_loop, batches):
+            parameters = step.begin(parameters)
+            parameters = parameters if order else [_leaf(p) for p in parameters]
+            parameters = self._inner_step(step, parameters, *batch, order)
+            yield parameters
 
-    def _inner_step(self, parameters, support_x, support_y, order):
+    def _inner_step(self, step, parameters, support_x, support_y, order):
         operators = twice_differentiable if order == 2 else once_differentiable
-        own = trainable(self.net)
+        own, gradients = trainable(self.net), [None] * len(parameters)
         with paddle.enable_grad(), operators(), parameters_as(self.net, own, parameters):
             loss = self.loss(self.net(support_x), support_y)
-            gradients = _gradients(loss, parameters, create_graph=order == 2)
-        if all(g is None for g in gradients):
-            raise ValueError("the support loss depends on no trainable parameter of the net.")
-        return gradient_step(parameters, gradients, self.inner_lr)
+            adapted = [parameters[place] for place in step.adapted]
+            found = _gradients(loss, adapted, create_graph=order == 2)
+        if all(g is None for g in found):
+            raise ValueError("the support loss depends on no parameter of the net that is adapted.")
+        for place, gradient in zip(step.adapted, found):
+            gradients[place] = gradient
+        return gradient_step(parameters, gradients, step.rates)
 
     def _query(self, parameters, query_x, query_y):
         # Only the support pass is differentiated twice; this one runs on Paddle's own kernels.

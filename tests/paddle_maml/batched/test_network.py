@@ -8,7 +8,7 @@ import pytest
 from net import MLP, Conv4
 from paddle import nn
 from paddle.nn.functional import cross_entropy, mse_loss
-from paddle_maml import MAML
+from paddle_maml import ANIL, BOIL, MAML, MAMLPlusPlus, MetaSGD, Reptile
 from paddle_maml.batched import Network
 
 TASKS, WAY, SUPPORT, QUERY = 3, 3, 6, 5
@@ -58,14 +58,24 @@ def episodes(shape, label=lambda rng, n: rng.integers(0, WAY, (TASKS, n)), seed=
     return [paddle.to_tensor(a) for a in sets]
 
 
-def meta_step(net, task, **settings):
+def meta_step(net, task, algorithm=MAML, **settings):
     """Loss, outputs and meta-gradient."""
-    loss, outputs = MAML(net, inner_lr=0.3, **settings)(*task)
+    maml = algorithm(net, inner_lr=0.3, **settings)
+    vary_rates(maml)
+    loss, outputs = maml(*task)
     loss.backward()
-    gradients = [p.grad.numpy() for p in net.parameters() if not p.stop_gradient]
+    gradients = [p.grad.numpy() for p in maml.parameters() if not p.stop_gradient]
     for p in net.parameters():
         p.clear_gradient()
     return [loss.numpy(), outputs.numpy(), *gradients]
+
+
+def vary_rates(maml):
+    """Rates that are meta-trained become different ones."""
+    rng = np.random.default_rng(5)
+    for name, p in maml.named_parameters():
+        if name.startswith("rates"):
+            p.set_value(np.asarray(rng.uniform(0.1, 0.5, p.shape)))
 
 
 def assert_same(found, expected, tolerance=1e-9):
@@ -83,6 +93,31 @@ def test_together_is_one_by_one(kind, steps, order):
     assert Network.of(net, cross_entropy)
     settings = {"inner_steps": steps, "order": order}
     assert_same(meta_step(net, task, **settings), meta_step(Plain(net), task, **settings))
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("algorithm", [ANIL, BOIL, MetaSGD, MAMLPlusPlus])
+@pytest.mark.parametrize("kind", NETS)
+def test_other_algorithms_together_are_those_one_by_one(kind, algorithm, order):
+    make, shape = NETS[kind]
+    net, task = randomised(make()), episodes(shape)
+    settings = {"algorithm": algorithm, "inner_steps": 2, "order": order}
+    assert_same(meta_step(net, task, **settings), meta_step(Plain(net), task, **settings))
+
+
+@pytest.mark.parametrize("kind", NETS)
+def test_reptile_together_is_one_by_one(kind):
+    make, shape = NETS[kind]
+    net, task = randomised(make()), episodes(shape)
+    settings = {"algorithm": Reptile, "inner_steps": 3}
+    assert_same(meta_step(net, task, **settings), meta_step(Plain(net), task, **settings))
+
+
+@pytest.mark.parametrize("algorithm", [ANIL, BOIL, MetaSGD, MAMLPlusPlus])
+def test_pieces_of_a_batch_make_the_same_gradient_of_rates(algorithm):
+    net, task = Conv4(WAY, 16, 1, filters=16), episodes((1, 16, 16))
+    settings = {"algorithm": algorithm, "inner_steps": 2}
+    assert_same(meta_step(net, task, task_chunk=1, **settings), meta_step(net, task, **settings))
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-9), ("float32", 1e-4)])

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import repeat
+from typing import NamedTuple
+
 import paddle
 from paddle import nn
 
 from ..functional import trainable
-from .arrays import product
 from .blocks import block
 from .groups import Group, grouped
 from .losses import LOSSES
 from .patches import Rows
 from .resources import cores, memory
 from .stages import Block, Features, Linear, Relu
+from .steps import Step, for_tasks, over_tasks
+
+
+class Batch(NamedTuple):
+    """Examples of many tasks, the stages for them, and what the loss holds outputs against."""
+
+    stages: list
+    rows: object
+    target: paddle.Tensor
 
 
 class Network:
@@ -45,53 +57,107 @@ class Network:
         return cls(groups, theta, LOSSES[loss]) if sorted(found) == sorted(map(id, theta)) else None
 
     @paddle.no_grad()
-    def meta_gradient(self, support_x, support_y, query_x, query_y, inner_lr, steps, order):
+    def meta_gradient(self, support_x, support_y, query_x, query_y, inner_loop, weights, order):
         """Lines 4 to 8 of Algorithm 1 for a batch of tasks.
 
         Parameters
         ----------
         support_x, support_y, query_x, query_y : Tensor (task, example, ...)
-        inner_lr : float
-        steps : int
+        inner_loop : list of InnerStep
+        weights : list of float
+            The shares in a task's loss of the query losses before and after each inner step.
         order : {2, 1, 0}
             0 leaves the gradient out.
 
         Returns
         -------
         losses : Tensor (task,)
-            Of the queries, after adaptation.
         logits : Tensor (task, query example, ...)
-        gradients : list of Tensor
-            Of the sum of `losses`, in `net.parameters()` order; empty for order 0.
+            After adaptation.
+        gradients : dict
+            Of the sum of `losses`, by the `id` of the net's parameters and of what `inner_loop`
+            has that is meta-trained; empty for order 0.
         """
-        tasks = support_x.shape[0]
-        support, rows = self._examples(support_x)
-        support_t, query_t = self._target(support_y), self._target(query_y)
-        theta, points = self._parameters(tasks), []
-        for _ in range(steps):
-            _, _, gradients, point = self._gradient(support, theta, rows, support_t)
-            points += [(theta, point)] if order == 2 else []
-            theta = _stepped(support, theta, gradients, inner_lr)
-        query, rows = self._examples(query_x)
-        losses, logits, v = self._gradient(query, theta, rows, query_t, backward=order > 0)[:3]
-        while points:
-            theta, point = points.pop()  # and frees what it keeps
-            along = self._hessian_times(support, theta, point, v)
-            v = _stepped(support, v, along, inner_lr)
-        return losses, logits, self._summed(v) if order > 0 else []
+        support, query = self._prepared(support_x, support_y), self._prepared(query_x, query_y)
+        theta, losses, passed = self._parameters(support_x.shape[0]), 0.0, []
+        for step, weight in zip([None, *self._steps(inner_loop)], weights):
+            at = v = None
+            if step:
+                theta = step.begin(theta)
+                gradients, point = self._gradient(theta, *support, step.lowest)[2:]
+                at = theta, gradients, point if order == 2 else None
+                theta = step.take(support.stages, theta, gradients)
+            if weight:
+                lowest = 0 if order else None
+                loss, logits, v, _ = self._gradient(theta, *query, lowest)
+                losses, v = losses + weight * loss, _scaled(v, weight)
+            passed.append((step, at, v))
+        return losses, logits, self._sums(support.stages, passed) if order else {}
 
     @paddle.no_grad()
-    def path_logits(self, support_x, support_y, query_x, inner_lr, steps):
+    def path_logits(self, support_x, support_y, query_x, inner_loop):
         """Of the queries, before and after each inner step: (step, task, query example, ...)."""
-        support, rows = self._examples(support_x)
-        query, query_rows = self._examples(query_x)
-        target, theta = self._target(support_y), self._parameters(support_x.shape[0])
-        logits = [self._outputs(query, theta, query_rows)[0]]
-        for _ in range(steps):
-            gradients = self._gradient(support, theta, rows, target)[2]
-            theta = _stepped(support, theta, gradients, inner_lr)
-            logits.append(self._outputs(query, theta, query_rows)[0])
-        return paddle.stack(logits)
+        stages, rows = self._examples(query_x)
+        support, tasks = self._prepared(support_x, support_y), support_x.shape[0]
+        path = self._path(repeat(support), inner_loop, tasks)
+        return paddle.stack([self._outputs(stages, theta, rows)[0] for theta in path])
+
+    @paddle.no_grad()
+    def displacement(self, batches, query_x, query_y, inner_loop):
+        """Where inner steps lead that take a batch each.
+
+        Parameters
+        ----------
+        batches : list of (Tensor, Tensor)
+            For each step its x and y (task, example, ...).
+        query_x, query_y : Tensor (task, example, ...)
+        inner_loop : list of InnerStep
+
+        Returns
+        -------
+        losses, logits
+            Of the queries after the last step, as of `meta_gradient`.
+        sums : dict
+            By the `id` of the net's parameters, how far they moved, summed over tasks.
+        """
+        before = self._parameters(query_x.shape[0])
+        batches = (self._prepared(x, y) for x, y in batches)
+        *_, after = self._path(batches, inner_loop, query_x.shape[0])
+        query = self._prepared(query_x, query_y)
+        losses, logits = self._gradient(after, *query, lowest=None)[:2]
+        moved = [[q - p for p, q in zip(*of_stage)] for of_stage in zip(before, after)]
+        return losses, logits, self._over_tasks(moved)
+
+    def _path(self, batches, inner_loop, tasks):
+        """Yields the parameters before and after each step, which takes a prepared batch."""
+        theta = self._parameters(tasks)
+        yield theta
+        for step, batch in zip(self._steps(inner_loop), batches):
+            theta = step.begin(theta)
+            gradients = self._gradient(theta, *batch, step.lowest)[2]
+            theta = step.take(batch.stages, theta, gradients)
+            yield theta
+
+    def _sums(self, stages, passed):
+        """The gradients of the sum of the tasks' losses, by the `id` of what they are in.
+
+        Works off what `passed` holds of each pass, and so frees it.
+        """
+        sums, v = {}, None
+        while passed:
+            step, at, arriving = passed.pop()
+            v = _added(v, arriving)
+            if not step:
+                break
+            theta, gradients, point = at
+            _add(sums, step.rates_gradients(v, gradients))
+            if point:
+                hessian_times = partial(self._hessian_times, stages, theta, point, step.lowest)
+                v = step.pull_back(stages, v, hessian_times)
+                del hessian_times  # and what the point keeps, before the next is worked on
+            _add(sums, step.own_gradients(v))
+        _add(sums, self._over_tasks(v).items())
+        return sums
 
     def chunk(self, support_x, query_x, steps: int) -> int:
         """How many tasks to compute together, for the memory and the cores at hand."""
@@ -107,12 +173,14 @@ class Network:
         pairs = zip(stages, self.groups)
         return sum(stage.numbers(x.shape[1], *group.width) for stage, group in pairs)
 
-    def _gradient(self, stages, theta, x, target, backward=True):
-        """Losses, outputs, gradients by stage, and the point, for `_hessian_times`."""
+    def _gradient(self, theta, stages, x, target, lowest=0):
+        """Losses, outputs, gradients by stage from `lowest` on, and the point, for
+        `_hessian_times`; without gradients if `lowest` is None.
+        """
         x, points = self._outputs(stages, theta, x)
         losses, g, at_loss = self.loss.forward(x, target)
         gradients, arriving = [None] * len(stages), [None] * len(stages)
-        for i in reversed(range(len(stages) if backward else 0)):
+        for i in reversed(range(len(stages) if lowest is None else lowest, len(stages))):
             arriving[i] = g
             g, gradients[i] = stages[i].backward(points[i], theta[i], g)
         return losses, x, gradients, (points, arriving, at_loss)
@@ -125,16 +193,19 @@ class Network:
             points.append(point)
         return x, points
 
-    def _hessian_times(self, stages, theta, point, v):
-        """H v: the derivative of the gradients at `point` along `v`."""
+    def _hessian_times(self, stages, theta, point, lowest, v):
+        """H v: the derivative of the gradients at `point` along `v`, which is 0 below `lowest`."""
         points, arriving, at_loss = point
         dx = None
-        for stage, at, w, dw in zip(stages, points, theta, v):
-            dx = stage.tangent(at, w, dx, dw)
+        for i in range(lowest, len(stages)):
+            dx = stages[i].tangent(points[i], theta[i], dx, v[i])
         dg = self.loss.curvature(at_loss, dx)
         result = [None] * len(stages)
         for i in reversed(range(len(stages))):
-            dg, result[i] = stages[i].curvature(points[i], theta[i], v[i], arriving[i], dg)
+            if i < lowest:  # nothing changes there but the gradient that arrives
+                dg, result[i] = stages[i].backward(points[i], theta[i], dg)
+            else:
+                dg, result[i] = stages[i].curvature(points[i], theta[i], v[i], arriving[i], dg)
         return result
 
     def _examples(self, x):
@@ -147,9 +218,10 @@ class Network:
             x = x.reshape([tasks, images, -1])
         return stages, stages[0].data(x)
 
-    def _target(self, y):
+    def _prepared(self, x, y):
+        stages, rows = self._examples(x)
         weight = self.groups[-1].layers[0].weight
-        return self.loss.target(y, weight.shape[1], weight.dtype)
+        return Batch(stages, rows, self.loss.target(y, weight.shape[1], weight.dtype))
 
     def _stages(self, tasks, x):
         self._check(x)
@@ -185,38 +257,34 @@ class Network:
             )
 
     def _parameters(self, tasks):
-        """Those of each stage, (task, row, column), the same for all tasks."""
-        return [
-            [_as_matrix(p).unsqueeze(0).tile([tasks, 1, 1]) for p in group.parameters]
-            for group in self.groups
-        ]
+        """Those of each stage, the same for all tasks."""
+        return [[for_tasks(p, tasks) for p in group.parameters] for group in self.groups]
 
-    def _summed(self, v):
-        """The sums over tasks of what `v` holds for each stage, as the parameters are."""
-        summed = {}
-        for group, values in zip(self.groups, v):
-            for p, value in zip(group.parameters, values):
-                ones = paddle.ones([1, value.shape[0]], value.dtype)
-                total = product(ones, value.reshape([value.shape[0], -1]))
-                summed[id(p)] = _as_parameter(total, p.shape)
-        return [summed[id(p)] for p in self.theta]
+    def _over_tasks(self, values):
+        """The sums over tasks of what stages have of the parameters, by their `id`."""
+        return {
+            id(p): over_tasks(value, p.shape)
+            for group, of_stage in zip(self.groups, values)
+            for p, value in zip(group.parameters, of_stage)
+        }
 
-
-def _stepped(stages, theta, gradients, inner_lr):
-    """`gradient_step`, stage by stage."""
-    return [stage.stepped(w, g, inner_lr) for stage, w, g in zip(stages, theta, gradients)]
+    def _steps(self, inner_loop):
+        place = {id(p): number for number, p in enumerate(self.theta)}
+        places = [[place[id(p)] for p in group.parameters] for group in self.groups]
+        return [Step(step, self.groups, places) for step in inner_loop]
 
 
-def _as_matrix(p):
-    """Filters as (tap and channel, filter), in the order of `Patches`; vectors as rows."""
-    if p.ndim == 4:
-        return p.transpose([2, 3, 1, 0]).reshape([-1, p.shape[0]])
-    return p if p.ndim == 2 else p.unsqueeze(0)
+def _scaled(v, weight):
+    return v if weight == 1 else [g and [p * weight for p in g] for g in v]
 
 
-def _as_parameter(matrix, shape):
-    """The inverse of `_as_matrix`."""
-    if len(shape) == 4:
-        filters, channels, height, width = shape
-        return matrix.reshape([height, width, channels, filters]).transpose([3, 2, 0, 1])
-    return matrix.reshape(shape)
+def _added(v, arriving):
+    """The sum of two lists by stage, where None stands for nothing."""
+    if v is None or arriving is None:
+        return v if arriving is None else arriving
+    return [[p + q for p, q in zip(*of_stage)] for of_stage in zip(v, arriving)]
+
+
+def _add(sums, found):
+    for key, gradient in found:
+        sums[key] = sums[key] + gradient if key in sums else gradient

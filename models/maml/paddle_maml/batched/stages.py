@@ -22,9 +22,9 @@ class Stage:
         """What a first stage makes of the examples, the same for every inner step: nothing."""
         return x
 
-    def stepped(self, w, gradients, inner_lr):
-        """The parameters after an inner step; uses the gradients up."""
-        return gradient_step(w, gradients, inner_lr)
+    def stepped(self, w, gradients, rates):
+        """The parameters after an inner step; uses the gradients up if all rates are numbers."""
+        return gradient_step(w, gradients, rates)
 
     def numbers(self, images, inputs, outputs):
         """About how many numbers per task a pass keeps, with so many numbers per output."""
@@ -51,8 +51,9 @@ class Linear(Stage):
 
     def curvature(self, at, w, dw, g, dg):
         dgx, dgw = None, product(at.x, dg, transpose_a=True)
-        if self.follows:
+        if at.dx is not None:
             dgw = dgw + product(at.dx, g, transpose_a=True)
+        if self.follows:
             dgx = product(dg, w[0], transpose_b=True) + product(g, dw[0], transpose_b=True)
         return dgx, [dgw, total(dg)]
 

@@ -135,7 +135,7 @@ def test_an_inner_step(dtype):
     block, _ = blocks(Case((4, 4)), library(dtype))
     w, g = paddle.randn([3, 5, 7]), paddle.randn([3, 5, 7])
     expected = (w - 0.25 * g).numpy()
-    (stepped,) = block.stepped([w], [g], 0.25)
+    (stepped,) = block.stepped([w], [g], [0.25])
     np.testing.assert_allclose(stepped.numpy(), expected, rtol=1e-6, atol=1e-7)
 
 

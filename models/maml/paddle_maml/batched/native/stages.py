@@ -11,6 +11,7 @@ import paddle
 from paddle import _C_ops
 
 from ...convolution import patch_rows
+from ...inner_loop import learned
 from ..resources import cores
 from ..stages import Stage
 
@@ -157,10 +158,12 @@ class NativeBlock(Stage):
         self._call("block_curvature", at, dgz, dgx, dgw, dg_gamma, dg_beta)
         return dgx, [dgw, dg_gamma, dg_beta]
 
-    def stepped(self, w, gradients, inner_lr):
-        """As of `Stage`, in the memory of the gradients."""
-        for p, g in zip(w, gradients):
-            how = ctypes.c_long(math.prod(p.shape)), self.shape.threads, ctypes.c_double(inner_lr)
+    def stepped(self, w, gradients, rates):
+        """As of `Stage`, in the memory of the gradients if all rates are numbers."""
+        if any(map(learned, rates)):
+            return super().stepped(w, gradients, rates)
+        for p, g, rate in zip(w, gradients, rates):
+            how = ctypes.c_long(math.prod(p.shape)), self.shape.threads, ctypes.c_double(rate)
             self.library.gradient_step(*how, _pointer(p), _pointer(g))
         return gradients
 

@@ -1,0 +1,116 @@
+"""Inner steps for many tasks at once, stage by stage."""
+
+from __future__ import annotations
+
+import paddle
+
+from ..inner_loop import InnerStep, learned
+from .arrays import product
+
+
+class Step:
+    """An `InnerStep` of a net whose layers `groups` holds by stage.
+
+    What stands for the parameters, here, is a list for each stage of arrays (task, row, column).
+
+    Parameters
+    ----------
+    step : InnerStep
+    groups : list of Group
+    places : list of list of int
+        By stage, which of the net's parameters it has.
+    """
+
+    def __init__(self, step: InnerStep, groups: list, places: list[list[int]]):
+        self._rates = [[_as_array(step.rates[place]) for place in stage] for stage in places]
+        self._learned = _by_stage(dict(enumerate(step.rates)), places, learned)
+        self._own = _by_stage(step.own, places)
+        self._uniform = not self._learned and len(set(step.rates)) == 1
+        first = min(stage for stage, found in enumerate(places) if {*found} & {*step.adapted})
+        # The first stage that is adapted, if it can do without the derivative of its input.
+        self.lowest = first if groups[first].kind == "linear" else 0
+
+    def begin(self, theta: list) -> list:
+        """The parameters that the gradient is taken at."""
+        tasks = theta[-1][-1].shape[0]
+        theta = [list(stage) for stage in theta]
+        for stage, number, p in self._own:
+            theta[stage][number] = for_tasks(p, tasks)
+        return theta
+
+    def take(self, stages: list, theta: list, gradients: list) -> list:
+        """The parameters after the step; uses the gradients up if no rate is meta-trained."""
+        return _stepped(stages, theta, gradients, self._rates)
+
+    def pull_back(self, stages: list, v: list, hessian_times) -> list:
+        """v - H R v for the Hessian H and the rates R: the step's Jacobian, transposed, times v."""
+        if self._uniform:  # R and H may change places
+            return _stepped(stages, v, hessian_times(v), self._rates)
+        along = hessian_times(
+            [[p * r for p, r in zip(*of_stage)] for of_stage in zip(v, self._rates)]
+        )
+        return _stepped(stages, v, along, [[1.0] * len(stage) for stage in v])
+
+    def rates_gradients(self, v: list, gradients: list) -> list:
+        """Of the loss that has the gradient `v` behind the step: the `id` of each rate that is
+        meta-trained, and the gradient in it; `gradients` are those taken in the step.
+        """
+        found = []
+        for stage, number, rate in self._learned:
+            along = -(v[stage][number] * gradients[stage][number])
+            found.append((id(rate), over_tasks(along, rate.shape) if rate.ndim else along.sum()))
+        return found
+
+    def own_gradients(self, v: list) -> list:
+        """As `rates_gradients`, of the step's own parameters; takes them out of `v`."""
+        found = []
+        for stage, number, p in self._own:
+            found.append((id(p), over_tasks(v[stage][number], p.shape)))
+            v[stage][number] = paddle.zeros_like(v[stage][number])
+        return found
+
+
+def for_tasks(p, tasks: int):
+    """A parameter as the stages take it: (task, row, column), the same for all tasks."""
+    return _as_array(p).tile([tasks, 1, 1])
+
+
+def over_tasks(values, shape):
+    """The sum over tasks of what stages have of a parameter, in the parameter's shape."""
+    ones = paddle.ones([1, values.shape[0]], values.dtype)
+    return _as_parameter(product(ones, values.reshape([values.shape[0], -1])), shape)
+
+
+def _by_stage(values: dict, places, chosen=lambda value: True) -> list:
+    """(stage, number in it, value) for the values by place that are `chosen`."""
+    return [
+        (stage, number, values[place])
+        for stage, found in enumerate(places)
+        for number, place in enumerate(found)
+        if place in values and chosen(values[place])
+    ]
+
+
+def _stepped(stages, theta, gradients, rates):
+    """`gradient_step`, stage by stage; a stage without gradients stays as it is."""
+    return [
+        w if g is None else stage.stepped(w, g, r)
+        for stage, w, g, r in zip(stages, theta, gradients, rates)
+    ]
+
+
+def _as_array(value):
+    """Filters as (1, tap and channel, filter), in the order of `Patches`; vectors as rows."""
+    if not learned(value) or value.ndim == 0:
+        return value
+    if value.ndim == 4:
+        return value.transpose([2, 3, 1, 0]).reshape([1, -1, value.shape[0]])
+    return value.unsqueeze(0) if value.ndim == 2 else value.reshape([1, 1, -1])
+
+
+def _as_parameter(matrix, shape):
+    """The inverse of `_as_array`."""
+    if len(shape) == 4:
+        filters, channels, height, width = shape
+        return matrix.reshape([height, width, channels, filters]).transpose([3, 2, 0, 1])
+    return matrix.reshape(shape)

@@ -1,0 +1,40 @@
+"""What the steps of an inner loop are made of."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import paddle
+
+
+class InnerStep(NamedTuple):
+    """One gradient step: theta' = theta - rate * gradient, parameter by parameter.
+
+    Parameters are counted as `paddle_maml.functional.trainable` lists those of the net.
+
+    Parameters
+    ----------
+    rates : list of float or Tensor
+        For each parameter a number, a 0-D tensor or a tensor of the parameter's shape; tensors are
+        meta-trained with the net. The number 0 leaves a parameter as it is.
+    own : dict of int to Tensor
+        Parameters, by their place, that begin this step with values of its own, whatever the step
+        before made of them.
+    """
+
+    rates: list
+    own: dict[int, paddle.Tensor] = {}
+
+    def begin(self, parameters: list) -> list:
+        """The parameters that the gradient is taken at."""
+        return [self.own.get(place, p) for place, p in enumerate(parameters)]
+
+    @property
+    def adapted(self) -> list[int]:
+        """The places of the parameters that the step may change."""
+        return [place for place, rate in enumerate(self.rates) if learned(rate) or rate != 0]
+
+
+def learned(rate) -> bool:
+    """Whether a rate is meta-trained rather than given."""
+    return isinstance(rate, paddle.Tensor)

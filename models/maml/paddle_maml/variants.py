@@ -1,0 +1,101 @@
+"""Algorithms that differ from MAML in what the inner loop adapts, and how far."""
+
+from __future__ import annotations
+
+import paddle
+from paddle import nn
+
+from .functional import trainable
+from .inner_loop import InnerStep
+from .maml import MAML
+
+
+class ANIL(MAML):
+    """Almost No Inner Loop (Raghu et al., 2020, arXiv:1909.09157): only the head is adapted.
+
+    The meta-gradient is that of all parameters.
+
+    Parameters
+    ----------
+    net, *settings
+        As of `MAML`.
+    head : paddle.nn.Layer, optional
+        The part of the net that is adapted; if not given, its last layer with parameters.
+
+    Raises
+    ------
+    ValueError
+        As of `MAML`, and if no parameter is left to adapt.
+
+    Examples
+    --------
+    >>> import paddle
+    >>> from paddle_maml import ANIL
+    >>> net = paddle.nn.Sequential(paddle.nn.Linear(3, 4), paddle.nn.ReLU(), paddle.nn.Linear(4, 2))
+    >>> anil = ANIL(net, inner_lr=0.1)
+    >>> learner = anil.adapt(paddle.randn([2, 3]), paddle.to_tensor([0, 1]))
+    >>> [bool((a == b).all()) for a, b in zip(learner.parameters, net.parameters())]
+    [True, True, False, False]
+    """
+
+    def __init__(self, net: nn.Layer, *settings, head: nn.Layer | None = None, **named):
+        super().__init__(net, *settings, **named)
+        inside = {id(p) for p in trainable(head or _last_layer(net))}
+        places = range(len(trainable(net)))
+        self.adapted = [n for n in places if self._adapts(id(trainable(net)[n]) in inside)]
+        if not self.adapted:
+            raise ValueError("head leaves no parameter of the net to adapt: name another layer.")
+
+    def _adapts(self, in_head: bool) -> bool:
+        return in_head
+
+    def inner_loop(self, steps: int) -> list[InnerStep]:
+        rates = [0.0] * len(trainable(self.net))
+        for place in self.adapted:
+            rates[place] = self.inner_lr
+        return [InnerStep(rates)] * steps
+
+
+class BOIL(ANIL):
+    """Body Only update in Inner Loop (Oh et al., 2021, arXiv:2008.08882): all but the head.
+
+    Parameters are those of `ANIL`.
+    """
+
+    def _adapts(self, in_head: bool) -> bool:
+        return not in_head
+
+
+class MetaSGD(MAML):
+    """Meta-SGD (Li et al., 2017, arXiv:1707.09835): a meta-trained rate for every number.
+
+    theta' = theta - alpha * gradient with alpha of the shape of theta (their equation 2). The rates
+    begin at `inner_lr` and are the same in all steps.
+
+    Parameters are those of `MAML`.
+    """
+
+    def __init__(self, net: nn.Layer, inner_lr: float, *settings, **named):
+        super().__init__(net, inner_lr, *settings, **named)
+        self.rates = nn.ParameterList(
+            [parameter(paddle.full_like(p, inner_lr)) for p in trainable(net)]
+        )
+
+    def inner_loop(self, steps: int) -> list[InnerStep]:
+        return [InnerStep(list(self.rates))] * steps
+
+
+def parameter(value) -> paddle.Tensor:
+    """A parameter of its own that begins at `value`."""
+    start = nn.initializer.Assign(value) if value.ndim else nn.initializer.Constant(float(value))
+    return paddle.create_parameter(value.shape, value.dtype, default_initializer=start)
+
+
+def _last_layer(net):
+    """The last layer that has trainable parameters itself."""
+    layers = net.sublayers(include_self=True)
+    return [
+        layer
+        for layer in layers
+        if any(not p.stop_gradient for p in layer.parameters(include_sublayers=False))
+    ][-1]
