@@ -53,4 +53,12 @@ class Visual:
     def add_episodes(self, episodes, step: int) -> None:
         """Add validation tasks, drawn with the predictions of their queries."""
         for number, episode in enumerate(episodes):
-            self.writer.add_image(f"valid/episode_{number}", episode_picture(episode), step)
+            self.writer.add_image(f"valid/episode_{number}", _drawn(episode), step)
+
+
+def _drawn(episode):
+    if not hasattr(episode, "predictions"):
+        return episode_picture(episode)
+    from utils.report.regression import picture  # needs matplotlib, which VisualDL brings along
+
+    return picture([("", episode)])

@@ -1,17 +1,22 @@
-"""Sample episodes as tables."""
+"""Sample episodes, those of classes as tables."""
 
 from __future__ import annotations
 
 from html import escape
 
 from utils.picture import examples, letter
+from utils.report import regression
 from utils.report.markup import image
 
 
 def section(episodes: list, missing: str) -> str:
-    """The episodes as tables: a row per class, its support images and its first queries."""
+    """The episodes; of classes, as tables: a row per class, its support images and its first
+    queries.
+    """
     if not episodes:
         return f"<p>There are no episodes to show: {escape(missing)}</p>" if missing else ""
+    if hasattr(episodes[0], "predictions"):
+        return regression.section(episodes)
     shown = "".join(episode_table(number, episode) for number, episode in enumerate(episodes, 1))
     return (
         f"<p>The first {len(episodes)} tasks of the test split. The net sees the support images "

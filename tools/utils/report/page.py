@@ -11,10 +11,8 @@ from string import Template
 from utils.measure import SHARES, measure_of, shown
 from utils.report import episodes as sample
 from utils.report.markup import duration, pairs, table
-from utils.report.plots import Curve, plot
+from utils.report.plots import TEMPLATE, Curve, plot
 from utils.report.record import Run
-
-TEMPLATE = Path(__file__).with_name("page.html")
 
 # Names of values in words, and those that have an interval or a small plot.
 WORDS = {

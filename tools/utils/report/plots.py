@@ -1,13 +1,17 @@
-"""Plots as SVG to stand within a page, whose CSS gives them their font and, by scheme, colours."""
+"""Plots as SVG to stand within a page, whose CSS gives them their font and, by scheme, colours;
+and as pixels.
+"""
 
 from __future__ import annotations
 
 import io
 import re
+from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -21,22 +25,27 @@ COLOURS = {
     "valid": "#010207",
     "test": "#010208",
 }
+TEMPLATE = Path(__file__).with_name("page.html")
 WIDTH = 420  # units of the drawing; the page scales it to the room there is
 MARKED = 40  # up to so many points each gets a mark
+DPI = 144  # of pixels
 CROWDED = 1000  # beyond so many a line gets thinner
 
 
-DASHES = {"train": "-", "valid": "--", "test": "-"}  # told apart without colour, too
+DASHES = {"train": "-", "valid": "--", "test": "-", "ink": ":"}  # told apart without colour, too
 
 
 class Curve(NamedTuple):
-    """A line, and with `ci` a band of that half-width around it; nan leaves a gap."""
+    """A line, and with `ci` a band of that half-width around it; nan leaves a gap. With `points`,
+    marks and no line.
+    """
 
     label: str
     colour: str  # a name in COLOURS
     x: list
     y: list
     ci: list | None = None
+    points: bool = False
 
 
 def plot(name: str, alt: str, curves: list[Curve], xlabel: str, height: int = 250) -> str:
@@ -53,29 +62,59 @@ def plot(name: str, alt: str, curves: list[Curve], xlabel: str, height: int = 25
     height : int
         In the units in which the plot is `WIDTH` wide.
     """
-    with matplotlib.rc_context(_style(name)):
+    svg = {"svg.fonttype": "none", "svg.hashsalt": name}
+    with matplotlib.rc_context({**svg, **_style(COLOURS)}):
         figure = Figure(figsize=(WIDTH / 72, height / 72), layout="constrained")
-        axes = figure.subplots()
-        for curve in curves:
-            _draw(axes, curve)
-        axes.set_xlabel(xlabel)
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-        axes.yaxis.set_major_locator(MaxNLocator(height // 40, steps=[1, 2, 2.5, 5, 10]))
-        if len(curves) > 1:
-            figure.legend(loc="outside upper left", ncols=len(curves), frameon=False)
+        _fill(figure, figure.subplots(), curves, xlabel, height, COLOURS)
         file = io.StringIO()
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
     return _inline(file.getvalue(), name, alt)
 
 
-def _style(name) -> dict:
+def picture(panels: list[tuple[str, list[Curve]]], xlabel: str, height: int = 250) -> np.ndarray:
+    """Draw panels of the same curves beside each other, each under its title.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 (rows, columns, 3).
+    """
+    colours = _light()
+    with matplotlib.rc_context(_style(colours)):
+        size = len(panels) * WIDTH / 72, height / 72
+        figure = Figure(figsize=size, dpi=DPI, layout="constrained")
+        canvas = FigureCanvasAgg(figure)
+        every = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        for axes, (title, curves) in zip(every, panels):
+            _fill(figure, axes, curves, xlabel, height, colours, legend=axes is every[0])
+            axes.set_title(title, fontsize="medium")
+        canvas.draw()
+        return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _fill(figure, axes, curves, xlabel, height, colours, legend=True) -> None:
+    for curve in curves:
+        _draw(axes, curve, colours[curve.colour])
+    axes.set_xlabel(xlabel)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(height // 40, steps=[1, 2, 2.5, 5, 10]))
+    if legend and len(curves) > 1:
+        figure.legend(
+            *axes.get_legend_handles_labels(),
+            loc="outside upper left",
+            ncols=len(curves),
+            frameon=False,
+            columnspacing=1.0,
+            handlelength=1.5,
+        )
+
+
+def _style(colours) -> dict:
     return {
-        "svg.fonttype": "none",
-        "svg.hashsalt": name,
         "font.size": 12,  # as in the page's CSS
-        "text.color": COLOURS["ink"],
-        "axes.edgecolor": COLOURS["muted"],
-        "axes.labelcolor": COLOURS["muted"],
+        "text.color": colours["ink"],
+        "axes.edgecolor": colours["muted"],
+        "axes.labelcolor": colours["muted"],
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.grid": True,
@@ -83,23 +122,28 @@ def _style(name) -> dict:
         "axes.formatter.use_mathtext": False,
         "axes.formatter.limits": (-4, 5),
         "axes.formatter.useoffset": False,
-        "grid.color": COLOURS["line"],
+        "grid.color": colours["line"],
         "grid.linewidth": 0.8,
-        "xtick.color": COLOURS["muted"],
-        "ytick.color": COLOURS["muted"],
+        "xtick.color": colours["muted"],
+        "ytick.color": colours["muted"],
     }
 
 
-def _draw(axes, curve: Curve) -> None:
+def _light() -> dict:
+    """The colours of the page's light scheme, which comes first."""
+    scheme = TEMPLATE.read_text(encoding="utf-8").partition("}")[0]
+    return dict(re.findall(r"--(\w+): (#\w{6})", scheme))
+
+
+def _draw(axes, curve: Curve, colour: str) -> None:
     x, y = np.array(curve.x, float), np.array(curve.y, float)
     y[~np.isfinite(y)] = np.nan
     thin = curve.colour == "train"
-    marked = len(x) <= MARKED and not thin or len(x) == 1
-    colour = COLOURS[curve.colour]
+    marked = curve.points or len(x) <= MARKED and not thin or len(x) == 1
     axes.plot(
         x,
         y,
-        DASHES[curve.colour],
+        linestyle="none" if curve.points else DASHES[curve.colour],
         marker="o" if marked else None,
         color=colour,
         linewidth=2 if not thin else 1.2 if len(x) <= CROWDED else 0.6,
