@@ -71,6 +71,23 @@ def test_a_meta_test_counts_the_tasks_of_one_checkpoint_alone():
             assert tasks.accumulate() == seen
 
 
+def test_what_is_annealed_follows_the_epochs():
+    config = {
+        **CONFIG,
+        "hyper_parameters.algorithm": "maml_pp",
+        "hyper_parameters.update_step": 2,
+        "hyper_parameters.maml_pp.multi_step_epochs": 4,
+        "hyper_parameters.maml_pp.first_order_epochs": 1,
+    }
+    model_class = DygraphModel()
+    model, (metrics, _) = model_class.create_model(config), model_class.create_metrics()
+    found = []
+    for _ in range(7):  # of 3 an epoch
+        model_class.train_forward(paddle.DataParallel(model), metrics, batch(), config)
+        found.append((model.order, model.query_weights()[-1]))
+    assert found == [(1, 1 / 2)] * 3 + [(2, 5 / 8)] * 3 + [(2, 6 / 8)]
+
+
 def test_with_fleet_a_meta_step_takes_a_batch_per_process(monkeypatch):
     monkeypatch.setattr(paddle.distributed, "get_world_size", lambda: 2)
     config = {**CONFIG, "runner.use_fleet": True, "hyper_parameters.tasks_per_epoch": 4 * BATCH}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from net import create_net
 from paddle import nn
-from paddle_maml import MAML
+from paddle_maml import ANIL, BOIL, MAML, MAMLPlusPlus, MetaSGD, Reptile
 from paddle_maml.settings import Settings
 from problems import PROBLEMS
 
@@ -21,13 +21,33 @@ def create_algorithm(setting: Settings, task_chunk: int | None = None) -> nn.Lay
 
 def algorithm_title(setting: Settings) -> str:
     """The algorithm in words."""
-    if setting.algorithm == "fine_tune":
-        return "fine-tuning"
-    return f"{'second' if setting.order == 2 else 'first'}-order MAML"
+    title = TITLES[setting.algorithm]
+    ordered = setting.algorithm not in ("reptile", "fine_tune")
+    return f"{'second' if setting.order == 2 else 'first'}-order {title}" if ordered else title
 
 
-def maml(net, setting, task_chunk):
-    return MAML(net, **_inner_loop(setting), task_chunk=task_chunk)
+def of_maml(kind):
+    """What makes an algorithm that takes the same settings as MAML."""
+
+    def create(net, setting, task_chunk):
+        return kind(net, **_inner_loop(setting), order=setting.order, task_chunk=task_chunk)
+
+    return create
+
+
+def maml_pp(net, setting, task_chunk):
+    return MAMLPlusPlus(
+        net,
+        **_inner_loop(setting),
+        order=setting.order,
+        multi_step_epochs=setting.maml_pp__multi_step_epochs,
+        first_order_epochs=setting.maml_pp__first_order_epochs,
+        task_chunk=task_chunk,
+    )
+
+
+def reptile(net, setting, task_chunk):
+    return Reptile(net, **_inner_loop(setting), task_chunk=task_chunk)
 
 
 def fine_tune(net, setting, task_chunk):
@@ -40,8 +60,26 @@ def _inner_loop(setting):
         "loss": PROBLEMS[setting.loss].loss,
         "inner_lr": setting.base_optimizer__learning_rate,
         "inner_steps": setting.update_step,
-        "order": setting.order,
     }
 
 
-ALGORITHMS = {"maml": maml, "fomaml": maml, "fine_tune": fine_tune}
+ALGORITHMS = {
+    "maml": of_maml(MAML),
+    "fomaml": of_maml(MAML),
+    "anil": of_maml(ANIL),
+    "boil": of_maml(BOIL),
+    "meta_sgd": of_maml(MetaSGD),
+    "maml_pp": maml_pp,
+    "reptile": reptile,
+    "fine_tune": fine_tune,
+}
+TITLES = {
+    "maml": "MAML",
+    "fomaml": "MAML",
+    "anil": "ANIL",
+    "boil": "BOIL",
+    "meta_sgd": "Meta-SGD",
+    "maml_pp": "MAML++",
+    "reptile": "Reptile",
+    "fine_tune": "fine-tuning",
+}

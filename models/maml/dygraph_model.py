@@ -29,6 +29,7 @@ class DygraphModel:
     def __init__(self):
         # With paddle 2.6, which sets the level first, PaddleRec's infer would print nothing.
         logging.getLogger("__main__").setLevel(logging.INFO)
+        self.algorithm = None  # the model, whatever the trainer wraps it in
         self.problem = None  # what the tasks ask for
         self.schedule = None  # of the meta-learning rate
         self.scheduled = None  # where it stood at the last meta-step
@@ -47,7 +48,8 @@ class DygraphModel:
         """Line 1: initialise theta."""
         setting = Settings.from_config(config)
         self.problem = PROBLEMS[setting.loss]
-        return create_algorithm(setting, config.get("runner.task_chunk"))
+        self.algorithm = create_algorithm(setting, config.get("runner.task_chunk"))
+        return self.algorithm
 
     def create_feeds(self, batch_data, config):
         """A batch of tasks from the reader: support_x, support_y, query_x, query_y."""
@@ -142,7 +144,12 @@ class DygraphModel:
         return deployment.classifier(dy_model, setting, support, steps)
 
     def _count_step(self, config):
-        """Do what PaddleRec's trainer leaves undone: step the schedule, tell the reader."""
+        """Do what PaddleRec's trainer leaves undone: tell reader and algorithm how far training
+        has come, step the schedule.
+        """
+        if hasattr(self.algorithm, "at_epoch"):
+            steps = Settings.from_config(config).tasks_per_epoch // meta_batch(config)
+            self.algorithm.at_epoch(config.get("meta_steps", 0) // steps)
         config["meta_steps"] = config.get("meta_steps", 0) + 1
         if self.schedule is None:
             return

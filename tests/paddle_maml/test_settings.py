@@ -62,8 +62,17 @@ def test_queries_of_evaluation_follow_training_unless_given():
     assert settings(k_query=7, k_query_test=9).query(training=True) == 7
 
 
-def test_fomaml_is_first_order():
-    assert settings(algorithm="fomaml").order == 1
+@pytest.mark.parametrize("algorithm", ["fomaml", "reptile"])
+def test_some_are_first_order(algorithm):
+    assert settings(algorithm=algorithm).order == 1
+
+
+@pytest.mark.parametrize("algorithm", ["maml_pp", "reptile"])
+def test_some_need_an_inner_step(algorithm):
+    with pytest.raises(
+        UserError, match=f"update_step is 0: it takes 1 or more where algorithm is {algorithm}"
+    ):
+        settings(algorithm=algorithm, update_step=0)
 
 
 @pytest.mark.parametrize(

@@ -86,3 +86,15 @@ def test_random_numbers_go_on(tool, random_model, tmp_path):
     assert (tmp_path / "output/1/rec.pdparams").read_bytes() == (
         tmp_path / "whole/1/rec.pdparams"
     ).read_bytes()
+
+
+def test_an_algorithm_that_anneals_goes_on_where_it_was(tool, tmp_path):
+    settings = [
+        *(LONGER, "hyper_parameters.algorithm=maml_pp", "hyper_parameters.update_step=2"),
+        *("hyper_parameters.maml_pp.first_order_epochs=1", "runner.epochs=2"),
+    ]
+    tool("trainer", tmp_path / "whole", *settings)
+    kill_amid(tmp_path / "output", "1-2", CONFIG, *settings)
+    tool("trainer", tmp_path / "output", *settings, "runner.resume=true")
+    found, expected = ((tmp_path / d / "1/rec.pdparams") for d in ("output", "whole"))
+    assert found.read_bytes() == expected.read_bytes()

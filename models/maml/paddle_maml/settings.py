@@ -46,6 +46,8 @@ class Settings:
     meta_optimizer__learning_rate: float = 0.001  # meta_lr
     meta_optimizer__strategy: str = "async"
     meta_optimizer__decay: str = "none"  # cosine: down to zero at the last step
+    maml_pp__multi_step_epochs: int = 10  # until only the query loss after the last step counts
+    maml_pp__first_order_epochs: int = 0  # before those of `order`
     # the network
     network: str = "conv4"
     hidden: list = dataclasses.field(default_factory=lambda: [256, 128, 64, 64])  # units of mlp
@@ -78,9 +80,8 @@ class Settings:
             values[fields[name].name] = _typed(key, value, fields[name])
         settings = cls(**values)
         settings._check()
-        return (
-            dataclasses.replace(settings, order=1) if settings.algorithm == "fomaml" else settings
-        )
+        first_order = settings.algorithm in ("fomaml", "reptile")
+        return dataclasses.replace(settings, order=1) if first_order else settings
 
     def query(self, training: bool) -> int:
         """Query images per class, in training or in validation and meta-test."""
@@ -91,7 +92,8 @@ class Settings:
         for name in positive:
             if getattr(self, name) < 1:
                 _refuse(name, getattr(self, name), "1 or more")
-        for name in ("update_step", "update_step_test"):
+        annealing = "maml_pp__multi_step_epochs", "maml_pp__first_order_epochs"
+        for name in ("update_step", "update_step_test", *annealing):
             if getattr(self, name) < 0:
                 _refuse(name, getattr(self, name), "0 or more")
         for name in ("base_optimizer__learning_rate", "meta_optimizer__learning_rate"):
@@ -104,6 +106,10 @@ class Settings:
                 _refuse(name, getattr(self, name), " or ".join(map(str, choices)))
         if self.network == "conv4" and self.conv_stride == 1 and self.imgsize < 16:
             _refuse("imgsize", self.imgsize, "16 or more where conv4 pools (conv_stride: 1)")
+        if self.algorithm in ("maml_pp", "reptile") and self.update_step < 1:
+            _refuse(
+                "update_step", self.update_step, f"1 or more where algorithm is {self.algorithm}"
+            )
         if self.n_way < 2:
             _refuse("n_way", self.n_way, "2 or more")
         if not self.hidden or any(type(units) is not int or units < 1 for units in self.hidden):
@@ -117,7 +123,10 @@ class Settings:
 
 
 _CHOICES = {
-    "algorithm": ("maml", "fomaml", "fine_tune"),
+    "algorithm": (
+        *("maml", "fomaml", "anil", "boil", "meta_sgd", "maml_pp", "reptile"),
+        *("fine_tune",),
+    ),
     "loss": ("cross_entropy", "mse"),
     "order": (2, 1),
     "channels": (1, 3),
