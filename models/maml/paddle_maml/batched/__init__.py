@@ -3,12 +3,14 @@
 Every array has a leading axis for the task, parameters too, and every operation is one kernel for
 all tasks: products are batched, and nothing is recorded for automatic differentiation.
 
-The meta-gradient needs, for each inner step theta' = theta - alpha grad L(theta), the product of
-its transposed Jacobian with the gradient v that arrives from behind,
+The meta-gradient needs, for each inner step theta' = theta - R grad L(theta) with its rates R, a
+number for each parameter, the product of the step's transposed Jacobian with the gradient v that
+arrives from behind,
 
-    v <- v - alpha H v,
+    v <- v - H R v,
 
-with the Hessian H of the support loss. H v is the derivative of grad L along v (Pearlmutter, 1994,
+with the Hessian H of the support loss; the gradient in the rates themselves is -v grad L, number by
+number. H v is the derivative of grad L along v (Pearlmutter, 1994,
 "Fast exact multiplication by the Hessian"): one pass that differentiates the forward pass along v,
 and one that differentiates the backward pass. So each stage of a network has four methods,
 
