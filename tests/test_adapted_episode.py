@@ -66,6 +66,19 @@ def test_images_are_the_readers_files_to_the_grey_level(pictures, episodes):
         assert np.array_equal(episode.query_x[..., 0], query[task, :, 0])
 
 
+def test_photographs_are_seen_as_they_are():
+    config = {**CONFIG, "hyper_parameters.imgsize": 16, "hyper_parameters.channels": 3}
+    config["runner.infer_reader_path"] = "mini_imagenet_reader"
+    photographs = np.random.default_rng(0).integers(0, 256, (1, 8, 3, 16, 16), np.uint8)
+    labels = paddle.to_tensor(np.tile(np.arange(4), (1, 2)))
+    x = paddle.to_tensor(photographs.astype("float32") / 255)
+    model_class = DygraphModel()
+    model = model_class.create_model(config)
+    (episode,) = model_class.episodes(model, [x, labels, x, labels], config)
+    assert np.array_equal(episode.support_x, photographs[0].transpose(0, 2, 3, 1))
+    assert np.array_equal(episode.query_x, episode.support_x)
+
+
 def test_the_model_is_left_as_it_was(model, batch):
     before = [p.numpy().copy() for p in model.parameters()]
     next(DygraphModel().episodes(model, batch, CONFIG))

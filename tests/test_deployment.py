@@ -7,7 +7,8 @@ import paddle
 import pytest
 from dygraph_model import DygraphModel
 from paddle_maml.errors import UserError
-from paddle_maml.image_classes import ink, load_image_classes
+from paddle_maml.image_classes import load_image_classes
+from paddle_maml.pixel_scale import INK
 from PIL import Image
 
 CONFIG = {
@@ -63,7 +64,7 @@ def test_the_classifier_is_the_learner_adapted_to_the_directory(model, support, 
     model_class, maml, config = model
     layer, _, description = model_class.export(maml, config, str(support), steps)
     channels = config.get("hyper_parameters.channels", 1)
-    x = paddle.to_tensor(ink(load_image_classes(support, 16, channels).images))
+    x = paddle.to_tensor(INK.values(load_image_classes(support, 16, channels).images))
     y = paddle.to_tensor([0, 1, 1, 2, 2, 2])
     learner = maml.adapt(x, y, steps=2 if steps is None else steps)
     np.testing.assert_allclose(layer(x).numpy(), learner(x).numpy(), atol=1e-4)
@@ -72,6 +73,19 @@ def test_the_classifier_is_the_learner_adapted_to_the_directory(model, support, 
     np.testing.assert_allclose(layer(query_x).numpy(), expected, atol=1e-5)
     assert description["classes"] == ["x", "y", "z"]
     assert description["support_images"] == [1, 2, 3]
+
+
+def test_the_classifier_takes_images_on_the_scale_of_the_reader(support):
+    config = {**CONFIG, **SETTINGS["pooled, in colour"]}
+    config["runner.infer_reader_path"] = "mini_imagenet_reader"
+    model_class = DygraphModel()
+    maml = model_class.create_model(config)
+    layer, _, description = model_class.export(maml, config, str(support), 2)
+    x = paddle.to_tensor(load_image_classes(support, 16, 3).images.astype("float32") / 255)
+    learner = maml.adapt(x, paddle.to_tensor([0, 1, 1, 2, 2, 2]), steps=2)
+    expected = learner.standalone(x)(x).numpy()
+    np.testing.assert_allclose(layer(x).numpy(), expected, atol=1e-4)
+    assert description["image"] == {"side": 16, "channels": 3, "black": 0.0, "white": 1.0}
 
 
 def test_another_number_of_classes_is_refused(model, support):

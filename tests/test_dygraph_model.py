@@ -242,3 +242,33 @@ def test_the_oracles_network_takes_three_numbers():
     model_class.infer_forward(model, metrics, points(2, inputs=3), config)
     assert model.net(paddle.zeros([4, 3])).shape == [4, 1]
     assert model_class.title(config) == "1-shot regression, oracle: second-order MAML on MLP"
+
+
+def test_the_meta_gradient_is_clipped_entry_by_entry():
+    """As Adam goes on after a gradient that was clipped by hand."""
+    gradients = [np.float32([100, -100, 3, 10]), np.float32([1, 1, 1, 1])]
+
+    def trained(clip, gradients):
+        layer = paddle.nn.Linear(4, 1, bias_attr=False)
+        layer.weight.set_value(np.ones((4, 1), np.float32))
+        key = {} if clip is None else {"hyper_parameters.meta_optimizer.clip": clip}
+        optimizer = DygraphModel().create_optimizer(layer, {**CONFIG, **key})
+        for gradient in gradients:
+            (layer.weight[:, 0] * paddle.to_tensor(gradient)).sum().backward()
+            optimizer.step()
+            optimizer.clear_grad()
+        return layer.weight.numpy()
+
+    by_hand = trained(None, [g.clip(-10, 10) for g in gradients])
+    assert np.array_equal(trained(10, gradients), by_hand)
+    assert not np.allclose(trained(None, gradients), by_hand)
+
+
+def test_a_meta_test_says_whether_its_classes_were_rotated():
+    for rotated in (False, True):
+        config = {**CONFIG, "hyper_parameters.rotation_test": rotated}
+        model_class = DygraphModel()
+        model = model_class.create_model(config)
+        metrics, _ = model_class.create_metrics()
+        model_class.infer_forward(model, metrics, batch(3), config)
+        assert model_class.summary(metrics, config)["rotation"] is rotated

@@ -91,6 +91,15 @@ def test_support_and_query_are_different_images_of_the_same_classes(data):
         assert [classes[y] for y in query_y] == (greys(query_x) // 20).tolist()
 
 
+def test_the_support_set_can_be_the_queries_of_training_alone(data):
+    """Train-train tasks need no more images than the support set's."""
+    for support_x, support_y, query_x, query_y in reader(data, k_spt=IMAGES, query_set="support"):
+        assert np.array_equal(query_x, support_x) and np.array_equal(query_y, support_y)
+        assert len(query_y) == 5 * IMAGES
+    for support_x, _, query_x, _ in reader(data, "val", query_set="support"):
+        assert len({*greys(support_x), *greys(query_x)}) == 5 * (2 + 3)
+
+
 def test_a_class_has_another_label_from_task_to_task(data):
     labels = {c: set() for c in range(CLASSES)}
     for support_x, support_y, _, _ in reader(data, tasks_per_epoch=100):
@@ -146,7 +155,8 @@ def test_evaluation_reads_the_same_tasks_every_time(data, split):
     assert as_bytes(evaluation) == as_bytes(evaluation)
 
 
-def test_only_training_rotates(tmp_path):
+@pytest.mark.parametrize("tested", [False, True])
+def test_evaluation_rotates_only_if_told_to(tmp_path, tested):
     mark = np.full((4, 4), 255, np.uint8)
     mark[0, 0] = 0
     for split in ("train", "val", "test"):
@@ -156,11 +166,12 @@ def test_only_training_rotates(tmp_path):
                 Image.fromarray(mark).save(tmp_path / split / str(c) / f"{i}.png")
     corners = {}
     for split in ("train", "val", "test"):
-        tasks = list(reader(tmp_path, split, rotation=True))
+        tasks = list(reader(tmp_path, split, rotation=not tested, rotation_test=tested))
         images = np.concatenate([np.concatenate([task[0], task[2]]) for task in tasks])
         corners[split] = {tuple(image) for image in images[:, 0, ::3, ::3].reshape(-1, 4)}
-    assert len(corners["train"]) == 4
-    assert corners["val"] == corners["test"] == {(1, 0, 0, 0)}
+    turned, upright = {tuple(corner) for corner in np.eye(4)}, {(1, 0, 0, 0)}
+    assert corners["train"] == (upright if tested else turned)
+    assert corners["val"] == corners["test"] == (turned if tested else upright)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])

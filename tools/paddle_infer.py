@@ -80,9 +80,21 @@ def read(reader_file: str, data_dir: str, description: dict):
     reader = import_reader(file.stem, file.parent, "--reader_file")
     config = {"runner.inference": True}
     if "image" in description:
-        config["hyper_parameters.imgsize"] = description["image"]["side"]
-        config["hyper_parameters.channels"] = description["image"]["channels"]
+        image = description["image"]
+        check_scale(file, getattr(reader, "scale", None), image)
+        config["hyper_parameters.imgsize"] = image["side"]
+        config["hyper_parameters.channels"] = image["channels"]
     return reader([str(path) for path in sorted(data.iterdir())], config)
+
+
+def check_scale(file: Path, given, image: dict) -> None:
+    """Refuse a reader whose black and white are other numbers than those of the model's images."""
+    taken = image.get("black"), image.get("white")
+    if given is not None and tuple(given) != taken:
+        raise UserError(
+            f"--reader_file: {file} reads black and white as {given[0]} and {given[1]}, but the "
+            f"model takes {taken[0]} and {taken[1]}: name the reader it was trained with."
+        )
 
 
 def classified(name: str, logits: np.ndarray, classes: list[str]) -> str:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import paddle
+from paddle_maml.pixel_scale import PixelScale
 
 
 class AdaptedEpisode(NamedTuple):
@@ -24,16 +25,20 @@ class AdaptedEpisode(NamedTuple):
     after: np.ndarray
 
 
-def adapted_episode(maml, support_x, support_y, query_x, query_y, steps: int) -> AdaptedEpisode:
-    """Adapt `maml` to one task of the reader in `steps` inner steps and classify its queries."""
+def adapted_episode(
+    maml, support_x, support_y, query_x, query_y, steps: int, scale: PixelScale
+) -> AdaptedEpisode:
+    """Adapt `maml` to one task of the reader in `steps` inner steps and classify its queries.
+
+    `scale` is the reader's, to see its images by.
+    """
     learners = maml.path(support_x, support_y, steps)
     before, after = (
         paddle.nn.functional.softmax(learner(query_x), -1).numpy()
         for learner in (learners[0], learners[-1])
     )
-    return AdaptedEpisode(
-        pixels(support_x), support_y.numpy(), pixels(query_x), query_y.numpy(), before, after
-    )
+    support, query = (scale.pixels(x.numpy()).transpose(0, 2, 3, 1) for x in (support_x, query_x))
+    return AdaptedEpisode(support, support_y.numpy(), query, query_y.numpy(), before, after)
 
 
 class AdaptedCurves(NamedTuple):
@@ -65,8 +70,3 @@ def adapted_curves(maml, support_x, support_y, query_x, query_y, steps: int) -> 
         shown,
         np.stack(predictions),
     )
-
-
-def pixels(images) -> np.ndarray:
-    """The reader's images, ink 1 and paper 0 and channels first, as uint8 with channels last."""
-    return np.rint(255 * (1 - images.numpy())).astype(np.uint8).transpose(0, 2, 3, 1)

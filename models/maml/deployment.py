@@ -10,7 +10,8 @@ from net import create_net
 from paddle_maml import MAML, Learner
 from paddle_maml.errors import UserError
 from paddle_maml.functional import trainable
-from paddle_maml.image_classes import ink, load_image_classes
+from paddle_maml.image_classes import load_image_classes
+from paddle_maml.pixel_scale import PixelScale
 from paddle_maml.settings import Settings
 
 
@@ -26,16 +27,18 @@ class Deployment(NamedTuple):
     description: dict
 
 
-def network(maml: MAML, setting: Settings) -> Deployment:
+def network(maml: MAML, setting: Settings, scale: PixelScale) -> Deployment:
     """The network as it was meta-trained, to be adapted or measured elsewhere.
 
     It belongs to no task whose images could fix its batch norm, which goes by the batch at hand.
     """
     layer = _inferable(Learner(maml.net, trainable(maml.net)), setting).standalone()
-    return _deployment(layer, setting, {"batch_norm": "the batch at hand"})
+    return _deployment(layer, setting, scale, {"batch_norm": "the batch at hand"})
 
 
-def classifier(maml: MAML, setting: Settings, directory: str, steps: int) -> Deployment:
+def classifier(
+    maml: MAML, setting: Settings, scale: PixelScale, directory: str, steps: int
+) -> Deployment:
     """The network after `steps` inner steps on a few images of each class.
 
     Its batch norm is fixed to the statistics of the support images, so that what it says of an
@@ -46,6 +49,8 @@ def classifier(maml: MAML, setting: Settings, directory: str, steps: int) -> Dep
     maml : MAML
     setting : Settings
         Those that `maml` was made by.
+    scale : PixelScale
+        That of the images which `maml` was trained on.
     directory : str
         The support set: a folder of images per class, as many as the network tells apart.
     steps : int
@@ -64,12 +69,13 @@ def classifier(maml: MAML, setting: Settings, directory: str, steps: int) -> Dep
             f"train with n_way: {len(support)}."
         )
     shots = np.diff(support.starts)
-    support_x = paddle.to_tensor(ink(support.images))
+    support_x = paddle.to_tensor(scale.values(support.images))
     support_y = paddle.to_tensor(np.repeat(np.arange(len(support)), shots))
     adapted = maml.adapt(support_x, support_y, steps)
     return _deployment(
         _inferable(adapted, setting).standalone(support_x),
         setting,
+        scale,
         {
             "batch_norm": "fixed to the support images",
             "classes": list(support.names),
@@ -84,8 +90,8 @@ def _inferable(learner: Learner, setting: Settings) -> Learner:
     return Learner(create_net(setting, channels_last=False), learner.parameters)
 
 
-def _deployment(layer, setting, description):
+def _deployment(layer, setting, scale, description):
     side, channels = setting.imgsize, setting.channels
     spec = [paddle.static.InputSpec([None, channels, side, side], "float32", "image")]
-    image = {"side": side, "channels": channels, "ink": 1.0, "paper": 0.0}
+    image = {"side": side, "channels": channels, **scale._asdict()}
     return Deployment(layer, spec, {"image": image, **description})

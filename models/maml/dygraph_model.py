@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import logging
 import math
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from adapted_episode import AdaptedCurves, AdaptedEpisode
 from algorithms import algorithm_title, create_algorithm
 from paddle_maml.errors import UserError
 from paddle_maml.metrics import meta_test_metrics
+from paddle_maml.pixel_scale import INK, PixelScale
 from paddle_maml.settings import Settings
 from paddle_maml.sharing import meta_batch
 from problems import PROBLEMS
@@ -66,7 +68,12 @@ class DygraphModel:
             meta_lr = self.schedule = paddle.optimizer.lr.LambdaDecay(
                 meta_lr, lambda step: (1 + math.cos(math.pi * min(step / steps, 1))) / 2
             )
-        return paddle.optimizer.Adam(meta_lr, parameters=dy_model.parameters())
+        clip = setting.meta_optimizer__clip
+        return paddle.optimizer.Adam(
+            meta_lr,
+            parameters=dy_model.parameters(),
+            grad_clip=None if clip is None else paddle.nn.ClipGradByValue(clip),
+        )
 
     def create_metrics(self):
         """The queries' accuracy or squared error after adaptation, its 95 % confidence interval,
@@ -127,9 +134,11 @@ class DygraphModel:
 
     def episodes(self, dy_model, batch_data, config) -> Iterator[AdaptedEpisode | AdaptedCurves]:
         """The tasks of a test batch one by one, with the predictions of their queries."""
-        setting = Settings.from_config(config)
+        setting, scale = Settings.from_config(config), pixel_scale(config)
         for task in zip(*self.create_feeds(batch_data, config)):
-            yield PROBLEMS[setting.loss].episode(dy_model, *task, setting.update_step_test)
+            yield PROBLEMS[setting.loss].episode(
+                dy_model, *task, steps=setting.update_step_test, scale=scale
+            )
 
     def export(self, dy_model, config, support: str | None = None, steps: int | None = None):
         """What `tools/to_static.py` writes: the network, or with `support` an adapted classifier.
@@ -137,11 +146,11 @@ class DygraphModel:
         `support` is a directory with a folder of images per class; `steps` are the inner steps on
         them, `update_step_test` if not given.
         """
-        setting = Settings.from_config(config)
+        setting, scale = Settings.from_config(config), pixel_scale(config)
         if support is None:
-            return deployment.network(dy_model, setting)
+            return deployment.network(dy_model, setting, scale)
         steps = setting.update_step_test if steps is None else steps
-        return deployment.classifier(dy_model, setting, support, steps)
+        return deployment.classifier(dy_model, setting, scale, support, steps)
 
     def _count_step(self, config):
         """Do what PaddleRec's trainer leaves undone: tell reader and algorithm how far training
@@ -164,3 +173,9 @@ class DygraphModel:
         if digest != self.tested:
             metrics_list[0].reset()
         self.tested = digest
+
+
+def pixel_scale(config) -> PixelScale:
+    """How the images of a meta-test were made numbers: as its reader says, or ink on paper."""
+    reader = importlib.import_module(config.get("runner.infer_reader_path", "omniglot_reader"))
+    return getattr(reader.RecDataset, "scale", INK)

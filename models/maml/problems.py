@@ -23,7 +23,7 @@ class Problem(NamedTuple):
     losses: Callable
     title: Callable  # the settings -> the kind of task in words
     protocol: Callable  # the settings -> what else a summary says of how it was measured
-    episode: Callable  # as `adapted_episode`
+    episode: Callable  # one task to look at, as `adapted_episode` makes it
 
 
 def accuracy(logits, labels):
@@ -50,7 +50,11 @@ CLASSIFICATION = Problem(
     score=accuracy,
     losses=cross_entropies,
     title=lambda setting: f"{setting.n_way}-way {setting.k_spt}-shot",
-    protocol=lambda setting: {"way": setting.n_way, "transductive": True, "rotation": False},
+    protocol=lambda setting: {
+        "way": setting.n_way,
+        "transductive": True,
+        "rotation": setting.rotation_test,
+    },
     episode=adapted_episode,
 )
 REGRESSION = Problem(
@@ -62,6 +66,6 @@ REGRESSION = Problem(
     losses=squared_errors,
     title=lambda setting: f"{setting.k_spt}-shot regression{', oracle' if setting.oracle else ''}",
     protocol=lambda setting: {"oracle": setting.oracle},
-    episode=adapted_curves,
+    episode=lambda maml, *task, steps, scale: adapted_curves(maml, *task, steps),
 )
 PROBLEMS = {"cross_entropy": CLASSIFICATION, "mse": REGRESSION}

@@ -54,6 +54,7 @@ def test_other_sections_are_ignored():
 
 def test_whole_numbers_may_stand_for_reals():
     assert settings(**{"base_optimizer.learning_rate": 2}).base_optimizer__learning_rate == 2.0
+    assert type(settings(**{"meta_optimizer.clip": 10}).meta_optimizer__clip) is float
 
 
 def test_queries_of_evaluation_follow_training_unless_given():
@@ -92,6 +93,9 @@ def test_some_need_an_inner_step(algorithm):
         ("n_way", 1, "it takes 2 or more"),
         ("k_spt", 0, "it takes 1 or more"),
         ("k_query_test", 0, "it takes 1 or more"),
+        ("query_set", "train", "it takes disjoint or support"),
+        ("meta_optimizer.clip", 0, "it takes a number above 0"),
+        ("meta_optimizer.clip", "ten", "meta_optimizer.clip is 'ten': it takes a number"),
         ("update_step", -1, "it takes 0 or more"),
         ("order", 3, "it takes 2 or 1"),
         ("conv_kernal", [5, 5], r"it takes \[3, 3\]"),

@@ -12,12 +12,13 @@ import pytest
 import yaml
 from conftest import CONFIG, ROOT, TINY
 from dygraph_model import DygraphModel
-from omniglot_reader import load_images
-from paddle_maml.image_classes import ink
+from paddle_maml.image_dataset import load_images
+from paddle_maml.pixel_scale import INK
 from utils import checkpoint, exported
 from utils.config import load_config
 
 READER = ROOT / "models/maml/omniglot_reader.py"
+PHOTOGRAPHS = READER.with_name("mini_imagenet_reader.py")
 CHARACTERS = ROOT / "models/maml/data/sample_data/test/Alphabet_13"
 SUFFIX = ".json" if paddle.__version__ >= "3" else ".pdmodel"
 
@@ -80,7 +81,7 @@ def assert_equal_to_1e_5(found, expected):
 
 
 def read(directory):
-    return ink(load_images(directory, 28, 1)[1])
+    return INK.values(load_images(directory, 28, 1)[1])
 
 
 def test_an_exported_classifier_has_the_learners_logits(classifier, images, model):
@@ -110,7 +111,7 @@ def test_the_files_are_paddle_inferences_and_a_description(classifier, trained):
     assert names == {f"tostatic{SUFFIX}", "tostatic.pdiparams", "infer_cfg.yml"}
     description = yaml.safe_load((classifier / "infer_cfg.yml").read_text())
     assert description["classes"] == [f"character0{number}" for number in range(1, 6)]
-    assert description["image"] == {"side": 28, "channels": 1, "ink": 1.0, "paper": 0.0}
+    assert description["image"] == {"side": 28, "channels": 1, "black": 1.0, "white": 0.0}
     assert description["batch_norm"] == "fixed to the support images"
     assert description["checkpoint"] == str((trained / "best").resolve())
 
@@ -186,12 +187,16 @@ def test_a_users_mistake_is_said_in_a_sentence(trained, images, tmp_path, option
         (["--model_dir", "IMAGES", "--data_dir", "IMAGES"], "holds no exported models"),
         (["--model_dir", "MODEL", "--data_dir", "nowhere"], "there is nothing in nowhere"),
         (["--model_dir", "MODEL", "--data_dir", "MODEL"], "no images in the directories under"),
+        (
+            ["--model_dir", "MODEL", "--data_dir", "IMAGES", "--reader_file", PHOTOGRAPHS],
+            "reads black and white as 0.0 and 1.0, but the model takes 1.0 and 0.0",
+        ),
     ],
 )
 def test_paddle_infer_says_so_too(classifier, images, options, words):
     places = {"IMAGES": images / "query", "MODEL": classifier}
     done = paddle_infer(
-        *[places.get(option, option) for option in options], "--reader_file", READER
+        "--reader_file", READER, *[places.get(option, option) for option in options]
     )
     assert re.search(words, sentence(done))
 

@@ -282,17 +282,6 @@ def reshaped(classes: ImageClasses, side: int, channels: int) -> ImageClasses:
     return ImageClasses(classes.names, images, classes.starts)
 
 
-def ink(images: np.ndarray) -> np.ndarray:
-    """Turn uint8 grey levels, paper white, into what a network takes: float32, ink 1 and paper 0.
-
-    Examples
-    --------
-    >>> ink(np.array([0, 51, 255], np.uint8)).tolist()
-    [1.0, 0.800000011920929, 0.0]
-    """
-    return 1 - images.astype(np.float32) / 255
-
-
 def to_image(pixels: np.ndarray) -> Image.Image:
     """Turn (channels, side, side) pixels back into an image."""
     return Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))

@@ -28,8 +28,10 @@ class Settings:
     k_spt: int = 1  # support images per class; in regression, support points
     k_query: int = 15  # query images per class; in regression, query points
     k_query_test: int | None = None  # the same in validation and meta-test; k_query if not given
+    query_set: str = "disjoint"  # support: in training, the support images are the queries, too
     tasks_per_epoch: int = 3200
     rotation: bool = True  # training classes also turned by 90, 180 and 270 degrees
+    rotation_test: bool = False  # the same in validation and meta-test
     imgsize: int = 28  # height and width in pixels
     channels: int = 1  # 1 grey, 3 colour
     loss: str = "cross_entropy"  # mse: regression
@@ -46,6 +48,7 @@ class Settings:
     meta_optimizer__learning_rate: float = 0.001  # meta_lr
     meta_optimizer__strategy: str = "async"
     meta_optimizer__decay: str = "none"  # cosine: down to zero at the last step
+    meta_optimizer__clip: float | None = None  # each entry of the meta-gradient to +-clip
     maml_pp__multi_step_epochs: int = 10  # until only the query loss after the last step counts
     maml_pp__first_order_epochs: int = 0  # before those of `order`
     # the network
@@ -96,8 +99,9 @@ class Settings:
         for name in ("update_step", "update_step_test", *annealing):
             if getattr(self, name) < 0:
                 _refuse(name, getattr(self, name), "0 or more")
-        for name in ("base_optimizer__learning_rate", "meta_optimizer__learning_rate"):
-            if not getattr(self, name) > 0:
+        rates = ("base_optimizer__learning_rate", "meta_optimizer__learning_rate")
+        for name in (*rates, "meta_optimizer__clip"):
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
                 _refuse(name, getattr(self, name), "a number above 0")
         if self.k_query_test is not None and self.k_query_test < 1:
             _refuse("k_query_test", self.k_query_test, "1 or more")
@@ -129,6 +133,7 @@ _CHOICES = {
     ),
     "loss": ("cross_entropy", "mse"),
     "order": (2, 1),
+    "query_set": ("disjoint", "support"),
     "channels": (1, 3),
     "network": ("conv4", "mlp"),
     "conv_stride": (1, 2),
@@ -138,14 +143,15 @@ _CHOICES = {
     "meta_optimizer__class": ("Adam",),
     "meta_optimizer__decay": ("none", "cosine"),
 }
-_TYPES = {"int": int, "int | None": int, "float": float, "bool": bool, "str": str, "list": list}
+_TYPES = {"int": int, "float": float, "bool": bool, "str": str, "list": list}
 
 
 def _typed(key, value, field):
-    kind = _TYPES[field.type]
+    name, *optional = field.type.split(" | ")
+    kind = _TYPES[name]
     if kind is float and type(value) is int:
         return float(value)
-    if value is None and field.type.endswith("None"):
+    if value is None and optional:
         return None
     if type(value) is not kind:
         hint = ""
