@@ -79,8 +79,9 @@ class Network:
             has that is meta-trained; empty for order 0.
         """
         support, query = self._prepared(support_x, support_y), self._prepared(query_x, query_y)
-        theta, losses, passed = self._parameters(support_x.shape[0]), 0.0, []
-        for step, weight in zip([None, *self._steps(inner_loop)], weights):
+        tasks = support_x.shape[0]
+        theta, losses, passed = self._parameters(tasks), 0.0, []
+        for step, weight in zip([None, *self._steps(inner_loop, tasks)], weights):
             at = v = None
             if step:
                 theta = step.begin(theta)
@@ -132,7 +133,7 @@ class Network:
         """Yields the parameters before and after each step, which takes a prepared batch."""
         theta = self._parameters(tasks)
         yield theta
-        for step, batch in zip(self._steps(inner_loop), batches):
+        for step, batch in zip(self._steps(inner_loop, tasks), batches):
             theta = step.begin(theta)
             gradients = self._gradient(theta, *batch, step.lowest)[2]
             theta = step.take(batch.stages, theta, gradients)
@@ -268,10 +269,10 @@ class Network:
             for p, value in zip(group.parameters, of_stage)
         }
 
-    def _steps(self, inner_loop):
+    def _steps(self, inner_loop, tasks):
         place = {id(p): number for number, p in enumerate(self.theta)}
         places = [[place[id(p)] for p in group.parameters] for group in self.groups]
-        return [Step(step, self.groups, places) for step in inner_loop]
+        return [Step(step, self.groups, places, tasks) for step in inner_loop]
 
 
 def _scaled(v, weight):

@@ -19,10 +19,15 @@ class Step:
     groups : list of Group
     places : list of list of int
         By stage, which of the net's parameters it has.
+    tasks : int
     """
 
-    def __init__(self, step: InnerStep, groups: list, places: list[list[int]]):
-        self._rates = [[_as_array(step.rates[place]) for place in stage] for stage in places]
+    def __init__(self, step: InnerStep, groups: list, places: list[list[int]], tasks: int):
+        self._tasks = tasks
+        self._rates = [
+            [_rate(step.rates[n], p, tasks) for n, p in zip(stage, group.parameters)]
+            for stage, group in zip(places, groups)
+        ]
         self._learned = _by_stage(dict(enumerate(step.rates)), places, learned)
         self._own = _by_stage(step.own, places)
         self._uniform = not self._learned and len(set(step.rates)) == 1
@@ -32,10 +37,9 @@ class Step:
 
     def begin(self, theta: list) -> list:
         """The parameters that the gradient is taken at."""
-        tasks = theta[-1][-1].shape[0]
         theta = [list(stage) for stage in theta]
         for stage, number, p in self._own:
-            theta[stage][number] = for_tasks(p, tasks)
+            theta[stage][number] = for_tasks(p, self._tasks)
         return theta
 
     def take(self, stages: list, theta: list, gradients: list) -> list:
@@ -99,10 +103,17 @@ def _stepped(stages, theta, gradients, rates):
     ]
 
 
+def _rate(rate, p, tasks):
+    """A rate of the parameter p that is meta-trained as an array, for Paddle broadcasts slowly."""
+    if not learned(rate):
+        return rate
+    if rate.ndim:
+        return for_tasks(rate, tasks)
+    return rate.reshape([1, 1, 1]).tile([tasks, *_as_array(p).shape[1:]])
+
+
 def _as_array(value):
     """Filters as (1, tap and channel, filter), in the order of `Patches`; vectors as rows."""
-    if not learned(value) or value.ndim == 0:
-        return value
     if value.ndim == 4:
         return value.transpose([2, 3, 1, 0]).reshape([1, -1, value.shape[0]])
     return value.unsqueeze(0) if value.ndim == 2 else value.reshape([1, 1, -1])
