@@ -10,6 +10,7 @@ from paddle_maml.errors import UserError
 from paddle_maml.image_classes import load_image_classes
 from paddle_maml.pixel_scale import INK
 from PIL import Image
+from utils import exported
 
 CONFIG = {
     "hyper_parameters.n_way": 3,
@@ -86,6 +87,55 @@ def test_the_classifier_takes_images_on_the_scale_of_the_reader(support):
     expected = learner.standalone(x)(x).numpy()
     np.testing.assert_allclose(layer(x).numpy(), expected, atol=1e-4)
     assert description["image"] == {"side": 16, "channels": 3, "black": 0.0, "white": 1.0}
+
+
+ALGORITHMS = ("proto_net", "matching_net", "siamese", "fine_tune", "nearest_neighbor")
+
+
+@pytest.fixture(params=ALGORITHMS)
+def embedding(request):
+    """An algorithm that makes do with features, of other running statistics than at the start."""
+    paddle.seed(0)
+    config = {**CONFIG, **SETTINGS["strided"], "hyper_parameters.pretrain_classes": 7}
+    config["hyper_parameters.algorithm"] = request.param
+    model_class = DygraphModel()
+    model = model_class.create_model(config)
+    model.embedding(images(20, config))
+    model.eval()
+    return model_class, model, config
+
+
+def saved(export, directory, x):
+    """What Paddle Inference makes of `x`."""
+    exported.write(directory, export.layer, export.input_spec, export.description)
+    (found,) = exported.run(exported.load(directory), [x.numpy()])
+    return found
+
+
+def test_an_embedding_is_exported_with_its_running_statistics(embedding, tmp_path):
+    model_class, model, config = embedding
+    x = images(3, config)
+    found = saved(model_class.export(model, config), tmp_path / "export", x)
+    np.testing.assert_allclose(found, model.embedding(x).numpy(), atol=1e-5)
+
+
+def test_a_comparison_is_exported_with_its_support_set(embedding, support, tmp_path):
+    """Here of four classes, for which the network needs no training anew."""
+    model_class, model, config = embedding
+    (support / "w").mkdir()
+    Image.new("L", (16, 16)).save(support / "w/0.bmp")
+    export = model_class.export(model, config, str(support))
+    x = paddle.to_tensor(INK.values(load_image_classes(support, 16, 1).images))
+    y = paddle.to_tensor([0, 1, 2, 2, 3, 3, 3])
+    query_x = images(5, config)
+    found = saved(export, tmp_path / "export", query_x)
+    expected = model.adapt(x, y, 2)(query_x).numpy()
+    assert found.shape == (5, 4)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    steps = {"inner_steps": 2} if config["hyper_parameters.algorithm"] == "fine_tune" else {}
+    assert export.description.items() >= steps.items()
+    assert ("inner_steps" in export.description) == bool(steps)
+    assert export.description["batch_norm"] == "the running statistics of the training"
 
 
 def test_another_number_of_classes_is_refused(model, support):

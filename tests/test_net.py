@@ -21,6 +21,25 @@ def test_conv4_has_the_papers_size():
     assert sum(p.size for p in trainable) == 576 + 3 * 36864 + 512 + 325
 
 
+@pytest.mark.parametrize("pool", [True, False])
+def test_without_classes_conv4_gives_what_its_classifier_takes(pool):
+    net, embedding = (Conv4(way, 32, 2, 4, pool, channels_last=False) for way in (3, None))
+    embedding.set_state_dict(net.state_dict())
+    x = paddle.randn([5, 2, 32, 32])
+    features = embedding(x)
+    assert features.shape == [5, embedding.width]
+    np.testing.assert_allclose(net.classifier(features).numpy(), net(x).numpy(), atol=1e-5)
+
+
+def test_without_outputs_mlp_gives_what_its_last_layer_takes():
+    net, embedding = (MLP(6, outputs, (5, 4)) for outputs in (3, None))
+    embedding.set_state_dict(net.state_dict())
+    x = paddle.randn([7, 6])
+    features = embedding(x)
+    assert features.shape == [7, embedding.width]
+    np.testing.assert_allclose(net.layers[-1](features).numpy(), net(x).numpy(), atol=1e-5)
+
+
 def test_conv4_of_a_small_image_is_refused():
     with pytest.raises(ValueError, match="at least 16"):
         Conv4(5, image_side=15)

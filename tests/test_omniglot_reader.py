@@ -76,6 +76,21 @@ def test_shapes_and_types(data):
     assert support_y.dtype == query_y.dtype == np.int64
 
 
+def test_pretraining_alone_is_told_the_numbers_of_the_classes(data):
+    pretrained = {"algorithm": "nearest_neighbor", "pretrain_classes": CLASSES}
+    for task, plain in zip(reader(data, **pretrained), reader(data)):
+        *task, classes = task
+        assert classes.dtype == np.int64
+        assert classes.tolist() == (greys(task[0]) // 20)[::2].tolist()
+        assert as_bytes([task]) == as_bytes([plain])
+    for split in ("val", "test"):
+        assert len(next(iter(reader(data, split, **pretrained)))) == 4
+    with pytest.raises(UserError, match=f"is 5, but .* has {CLASSES} classes: set it to {CLASSES}"):
+        reader(data, algorithm="fine_tune", pretrain_classes=5)
+    with pytest.raises(UserError, match=f"3 rotations of each: set it to {4 * CLASSES}"):
+        reader(data, algorithm="fine_tune", pretrain_classes=5, rotation=True)
+
+
 def test_validation_has_its_own_number_of_queries(data):
     for split, queries in [("train", 3), ("val", 6), ("test", 6)]:
         _, _, _, query_y = next(iter(reader(data, split, k_query_test=6)))

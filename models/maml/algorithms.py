@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from net import create_net
 from paddle import nn
-from paddle_maml import ANIL, BOIL, MAML, MAMLPlusPlus, MetaSGD, Reptile
+from paddle_maml import (
+    ANIL,
+    BOIL,
+    MAML,
+    FineTune,
+    MAMLPlusPlus,
+    MatchingNet,
+    MetaSGD,
+    NearestNeighbor,
+    ProtoNet,
+    Reptile,
+    Siamese,
+)
 from paddle_maml.settings import Settings
 from problems import PROBLEMS
 
@@ -15,6 +27,8 @@ def create_algorithm(setting: Settings, task_chunk: int | None = None) -> nn.Lay
     - `forward(support_x, support_y, query_x, query_y)`: the loss that training lowers, and logits
     - `path_logits(support_x, support_y, query_x, steps)`: what a meta-test measures
     - `path(support_x, support_y, steps)` and `adapt(support_x, support_y, steps)`: learners
+
+    Where `setting.pretrains`, `forward` also takes the numbers of the tasks' classes.
     """
     return ALGORITHMS[setting.algorithm](create_net(setting), setting, task_chunk)
 
@@ -22,8 +36,16 @@ def create_algorithm(setting: Settings, task_chunk: int | None = None) -> nn.Lay
 def algorithm_title(setting: Settings) -> str:
     """The algorithm in words."""
     title = TITLES[setting.algorithm]
-    ordered = setting.algorithm not in ("reptile", "fine_tune")
-    return f"{'second' if setting.order == 2 else 'first'}-order {title}" if ordered else title
+    order = "second" if setting.order == 2 else "first"
+    return f"{order}-order {title}" if _ordered(setting) else title
+
+
+def adaptation(setting: Settings) -> dict:
+    """What a summary says of how a meta-test adapts to its tasks."""
+    order = {"order": setting.order} if _ordered(setting) else {}
+    inner_lr = setting.base_optimizer__learning_rate
+    steps = {"steps": setting.update_step_test, "inner_lr": inner_lr}
+    return {} if setting.compares else {**steps, **order}
 
 
 def of_maml(kind):
@@ -51,8 +73,32 @@ def reptile(net, setting, task_chunk):
 
 
 def fine_tune(net, setting, task_chunk):
-    """The paper's baseline: trained on the queries of all tasks alike, adapted in the test only."""
+    """The paper's baseline: trained on all tasks alike, adapted in the test only."""
+    if setting.pretrains:
+        inner_lr = setting.base_optimizer__learning_rate
+        return FineTune(net, net.width, setting.pretrain_classes, inner_lr)
     return MAML(net, **{**_inner_loop(setting), "inner_steps": 0}, task_chunk=task_chunk)
+
+
+def nearest_neighbor(net, setting, task_chunk):
+    return NearestNeighbor(net, net.width, setting.pretrain_classes)
+
+
+def proto_net(net, setting, task_chunk):
+    return ProtoNet(net)
+
+
+def matching_net(net, setting, task_chunk):
+    return MatchingNet(net)
+
+
+def siamese(net, setting, task_chunk):
+    return Siamese(net, net.width)
+
+
+def _ordered(setting):
+    """Whether there is an inner gradient to differentiate through, or not to."""
+    return not setting.compares and setting.algorithm not in ("reptile", "fine_tune")
 
 
 def _inner_loop(setting):
@@ -71,7 +117,11 @@ ALGORITHMS = {
     "meta_sgd": of_maml(MetaSGD),
     "maml_pp": maml_pp,
     "reptile": reptile,
+    "proto_net": proto_net,
+    "matching_net": matching_net,
+    "siamese": siamese,
     "fine_tune": fine_tune,
+    "nearest_neighbor": nearest_neighbor,
 }
 TITLES = {
     "maml": "MAML",
@@ -81,5 +131,9 @@ TITLES = {
     "meta_sgd": "Meta-SGD",
     "maml_pp": "MAML++",
     "reptile": "Reptile",
+    "proto_net": "prototypical networks",
+    "matching_net": "matching networks",
+    "siamese": "siamese networks",
     "fine_tune": "fine-tuning",
+    "nearest_neighbor": "nearest neighbours",
 }

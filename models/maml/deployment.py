@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 from typing import NamedTuple
 
 import numpy as np
 import paddle
 from net import create_net
-from paddle_maml import MAML, Learner
+from paddle_maml import Learner
 from paddle_maml.errors import UserError
 from paddle_maml.functional import trainable
 from paddle_maml.image_classes import load_image_classes
 from paddle_maml.pixel_scale import PixelScale
 from paddle_maml.settings import Settings
+
+_RUNNING = "the running statistics of the training"
 
 
 class Deployment(NamedTuple):
@@ -27,34 +30,41 @@ class Deployment(NamedTuple):
     description: dict
 
 
-def network(maml: MAML, setting: Settings, scale: PixelScale) -> Deployment:
+def network(model: paddle.nn.Layer, setting: Settings, scale: PixelScale) -> Deployment:
     """The network as it was meta-trained, to be adapted or measured elsewhere.
 
-    It belongs to no task whose images could fix its batch norm, which goes by the batch at hand.
+    Of MAML it belongs to no task whose images could fix its batch norm, which goes by the batch at
+    hand. Of an algorithm that makes do with features, it gives those.
     """
-    layer = _inferable(Learner(maml.net, trainable(maml.net)), setting).standalone()
+    if setting.embeds:
+        layer = copy.deepcopy(model.embedding)
+        layer.eval()
+        return _deployment(layer, setting, scale, {"batch_norm": _RUNNING, "output": "features"})
+    layer = _inferable(Learner(model.net, trainable(model.net)), setting).standalone()
     return _deployment(layer, setting, scale, {"batch_norm": "the batch at hand"})
 
 
 def classifier(
-    maml: MAML, setting: Settings, scale: PixelScale, directory: str, steps: int
+    model: paddle.nn.Layer, setting: Settings, scale: PixelScale, directory: str, steps: int
 ) -> Deployment:
-    """The network after `steps` inner steps on a few images of each class.
+    """What the algorithm makes of a few images of each class.
 
-    Its batch norm is fixed to the statistics of the support images, so that what it says of an
-    image does not depend on the others of the batch.
+    Of MAML that is the network after `steps` inner steps, its batch norm fixed to the statistics of
+    the support images, so that what it says of an image does not depend on the others of the batch.
 
     Parameters
     ----------
-    maml : MAML
+    model : paddle.nn.Layer
+        As `create_algorithm` makes it.
     setting : Settings
-        Those that `maml` was made by.
+        Those that `model` was made by.
     scale : PixelScale
-        That of the images which `maml` was trained on.
+        That of the images which `model` was trained on.
     directory : str
-        The support set: a folder of images per class, as many as the network tells apart.
+        The support set: a folder of images per class. MAML's network tells `n_way` apart, the other
+        algorithms as many as there are.
     steps : int
-        Inner steps.
+        Inner steps, where the algorithm takes any.
 
     Raises
     ------
@@ -62,7 +72,7 @@ def classifier(
         If the network was not trained for that number of classes, or an image cannot be read.
     """
     support = load_image_classes(directory, setting.imgsize, setting.channels)
-    if len(support) != setting.n_way:
+    if not setting.embeds and len(support) != setting.n_way:
         raise UserError(
             f"{directory} has {len(support)} classes but the network tells "
             f"hyper_parameters.n_way = {setting.n_way} apart: add or remove class folders, or "
@@ -71,18 +81,16 @@ def classifier(
     shots = np.diff(support.starts)
     support_x = paddle.to_tensor(scale.values(support.images))
     support_y = paddle.to_tensor(np.repeat(np.arange(len(support)), shots))
-    adapted = maml.adapt(support_x, support_y, steps)
-    return _deployment(
-        _inferable(adapted, setting).standalone(support_x),
-        setting,
-        scale,
-        {
-            "batch_norm": "fixed to the support images",
-            "classes": list(support.names),
-            "support_images": shots.tolist(),
-            "inner_steps": steps,
-        },
-    )
+    adapted = model.adapt(support_x, support_y, steps)
+    adapted = adapted if setting.embeds else _inferable(adapted, setting)
+    description = {
+        "batch_norm": _RUNNING if setting.embeds else "fixed to the support images",
+        "classes": list(support.names),
+        "support_images": shots.tolist(),
+    }
+    if not setting.compares:
+        description["inner_steps"] = steps
+    return _deployment(adapted.standalone(support_x), setting, scale, description)
 
 
 def _inferable(learner: Learner, setting: Settings) -> Learner:

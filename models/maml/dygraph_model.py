@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import deployment
 import paddle
 from adapted_episode import AdaptedCurves, AdaptedEpisode
-from algorithms import algorithm_title, create_algorithm
+from algorithms import adaptation, algorithm_title, create_algorithm
 from paddle_maml.errors import UserError
 from paddle_maml.metrics import meta_test_metrics
 from paddle_maml.pixel_scale import INK, PixelScale
@@ -54,7 +54,10 @@ class DygraphModel:
         return self.algorithm
 
     def create_feeds(self, batch_data, config):
-        """A batch of tasks from the reader: support_x, support_y, query_x, query_y."""
+        """A batch of tasks from the reader: support_x, support_y, query_x, query_y.
+
+        In a pretraining also the numbers of the tasks' classes.
+        """
         return tuple(batch_data)
 
     def create_optimizer(self, dy_model, config):
@@ -89,8 +92,8 @@ class DygraphModel:
     def train_forward(self, dy_model, metrics_list, batch_data, config):
         """Lines 4 to 7: adapt to each task on its support set, and the loss on its queries."""
         self._count_step(config)
-        support_x, support_y, query_x, query_y = self.create_feeds(batch_data, config)
-        loss, outputs = dy_model(support_x, support_y, query_x, query_y)
+        support_x, support_y, query_x, query_y, *classes = self.create_feeds(batch_data, config)
+        loss, outputs = dy_model(support_x, support_y, query_x, query_y, *classes)
         metrics_list[0].meta_test.scores.update(self.problem.score(outputs, query_y).unsqueeze(1))
         return loss, metrics_list, {"loss": loss}
 
@@ -116,12 +119,10 @@ class DygraphModel:
             "tasks": scores.tasks,
             "shot": setting.k_spt,
             "query": setting.query(training=False),
-            "steps": setting.update_step_test,
             f"{problem.measure}_per_step": scores.mean().tolist(),
             "ci95_per_step": scores.ci95().tolist(),
             "loss_per_step": meta_test.losses.mean().tolist(),
-            "order": setting.order,
-            "inner_lr": setting.base_optimizer__learning_rate,
+            **adaptation(setting),
             **problem.protocol(setting),
         }
 
@@ -147,6 +148,10 @@ class DygraphModel:
         them, `update_step_test` if not given.
         """
         setting, scale = Settings.from_config(config), pixel_scale(config)
+        if setting.compares and steps is not None:
+            raise UserError(
+                f"{setting.algorithm} takes no inner steps: leave the number of steps out."
+            )
         if support is None:
             return deployment.network(dy_model, setting, scale)
         steps = setting.update_step_test if steps is None else steps

@@ -12,8 +12,9 @@ class Conv4(nn.Layer):
 
     Parameters
     ----------
-    way : int
-        Classes to tell apart: the length of the output.
+    way : int, optional
+        Classes to tell apart: the length of the output. If not given there is no classifier, and
+        the output are the features, `width` numbers.
     image_side : int
         Height and width of the images in pixels, any number that leaves a pixel after four blocks
         (16 or more when pooled).
@@ -38,7 +39,7 @@ class Conv4(nn.Layer):
 
     def __init__(
         self,
-        way: int,
+        way: int | None = None,
         image_side: int = 28,
         channels: int = 1,
         filters: int = 64,
@@ -69,15 +70,16 @@ class Conv4(nn.Layer):
             if pool:
                 blocks.append(nn.MaxPool2D(2, data_format=layout))
         self.blocks = nn.Sequential(*blocks)
+        self.width = filters * (image_side // 16) ** 2 if pool else filters
         self.features = [nn.Flatten()] if pool else [nn.AdaptiveAvgPool2D(1), nn.Flatten()]
-        self.classifier = nn.Linear(filters * (image_side // 16) ** 2 if pool else filters, way)
+        self.classifier = nn.Identity() if way is None else nn.Linear(self.width, way)
 
     def in_turn(self) -> list[nn.Layer]:
         """What `forward` amounts to on channels-first images; lets MAML compute tasks together."""
         return [*self.blocks, *self.features, self.classifier]
 
     def forward(self, x):
-        """(images, channels, side, side) -> logits (images, way)."""
+        """(images, channels, side, side) -> logits (images, way), or features (images, width)."""
         x = self.blocks(x.transpose([0, 2, 3, 1]) if self.channels_last else x)
         if not self.pool:
             return self.classifier(x.mean([1, 2] if self.channels_last else [2, 3]))
@@ -90,40 +92,53 @@ class MLP(nn.Layer):
 
     Parameters
     ----------
-    inputs, outputs : int
-        Numbers per example going in (after flattening) and coming out.
+    inputs : int
+        Numbers per example going in (after flattening).
+    outputs : int or None
+        Numbers coming out. None: the last hidden layer's, `width` features.
     hidden : sequence of int
         Units per hidden layer: 256, 128, 64, 64 for Omniglot; 40, 40 for the sinusoid.
     batch_norm : bool
         Whether batch norm precedes each ReLU.
     """
 
-    def __init__(self, inputs: int, outputs: int, hidden=(256, 128, 64, 64), batch_norm=True):
+    def __init__(
+        self, inputs: int, outputs: int | None, hidden=(256, 128, 64, 64), batch_norm=True
+    ):
         super().__init__()
         layers = []
         for wide_in, wide_out in zip((inputs, *hidden), hidden):
             layers.append(nn.Linear(wide_in, wide_out, bias_attr=None if not batch_norm else False))
             layers += [nn.BatchNorm1D(wide_out)] if batch_norm else []
             layers.append(nn.ReLU())
-        self.layers = nn.Sequential(*layers, nn.Linear(hidden[-1], outputs))
+        self.width = hidden[-1]
+        if outputs is not None:
+            layers.append(nn.Linear(self.width, outputs))
+        self.layers = nn.Sequential(*layers)
 
     def in_turn(self) -> list[nn.Layer]:
         """What `forward` applies to flat examples; lets MAML compute tasks together."""
         return list(self.layers)
 
     def forward(self, x):
-        """(examples, ...) -> (examples, outputs)."""
+        """(examples, ...) -> (examples, outputs or width)."""
         return self.layers(x.flatten(1))
 
 
 def create_net(setting, channels_last: bool | None = None) -> nn.Layer:
-    """The network that the hyper-parameters name; see `paddle_maml.settings.Settings`."""
+    """The network that the hyper-parameters name; see `paddle_maml.settings.Settings`.
+
+    It ends with a classifier unless the algorithm makes do with features, and then computes with
+    Paddle's own convolutions, which are faster with channels first.
+    """
+    way = None if setting.embeds else setting.n_way
+    channels_last = False if setting.embeds else channels_last
     if setting.loss == "mse":  # one number of one; the oracle is told two more
         return MLP(3 if setting.oracle else 1, 1, setting.hidden, batch_norm=False)
     if setting.network == "mlp":
-        return MLP(setting.channels * setting.imgsize**2, setting.n_way, setting.hidden)
+        return MLP(setting.channels * setting.imgsize**2, way, setting.hidden)
     return Conv4(
-        setting.n_way,
+        way,
         setting.imgsize,
         setting.channels,
         filters=setting.bn_channel,

@@ -52,7 +52,7 @@ CLASSIFICATION = Problem(
     title=lambda setting: f"{setting.n_way}-way {setting.k_spt}-shot",
     protocol=lambda setting: {
         "way": setting.n_way,
-        "transductive": True,
+        "transductive": not setting.embeds,
         "rotation": setting.rotation_test,
     },
     episode=adapted_episode,

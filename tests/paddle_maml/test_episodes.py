@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from paddle_maml.episodes import check_enough, draw_episode, episode_rng
+from paddle_maml.episodes import check_enough, check_number, draw_episode, episode_rng
 from paddle_maml.errors import UserError
 from paddle_maml.image_classes import ImageClasses
 
@@ -44,6 +44,26 @@ def test_a_turn_is_numpys(classes):
             expected.append(np.rot90(images, rng.integers(4), (2, 3)))
         assert np.array_equal(task.support_x, np.concatenate([images[:1] for images in expected]))
         assert np.array_equal(task.query_x, np.concatenate([images[1:] for images in expected]))
+
+
+@pytest.mark.parametrize("rotation", [True, False])
+def test_classes_are_numbered_with_their_rotations(classes, rotation):
+    numbers = set()
+    for index in range(100):
+        task = draw_episode(classes, episode_rng(0, "train", 0, index), 3, 1, 2, rotation)
+        for label, number in enumerate(task.classes):
+            c, quarters = divmod(number, 4) if rotation else (number, 0)
+            upright = np.rot90(task.support_x[label, 0], -quarters)
+            assert upright[0, 0] == 1 + c
+            numbers.add(int(number))
+    assert numbers == set(range(20 if rotation else 5))
+
+
+@pytest.mark.parametrize(("rotation", "number"), [(True, 20), (False, 5)])
+def test_another_number_of_training_classes_is_refused(classes, rotation, number):
+    check_number(classes, "here", rotation, number)
+    with pytest.raises(UserError, match=f"is 7, but here has 5 classes.*: set it to {number}"):
+        check_number(classes, "here", rotation, 7)
 
 
 def test_without_rotation_images_are_as_stored(classes):

@@ -102,7 +102,11 @@ def test_some_need_an_inner_step(algorithm):
         ("hidden", [40, 0], r"hidden is \[40, 0\]: it takes whole numbers from 1"),
         ("loss", "mse", "network is .conv4.: it takes mlp where loss is mse"),
         ("oracle", True, "oracle is True: it takes false where loss is not mse"),
-        ("algorithm", "fine_tune", "it takes maml or fomaml where loss is not mse"),
+        (
+            "algorithm",
+            "fine_tune",
+            "pretrain_classes is None: it takes the number of",
+        ),
         ("meta_optimizer.class", "Sgd", "meta_optimizer.class is 'Sgd': it takes Adam"),
     ],
 )

@@ -11,12 +11,17 @@ from .image_classes import ImageClasses
 
 
 class Episode(NamedTuple):
-    """One task. Images are (way * images, channels, side, side), labels (way * images,) int64."""
+    """One task. Images are (way * images, channels, side, side), labels (way * images,) int64.
+
+    `classes` (way,) int64 numbers the class of each label among all there are: by its place, or
+    with rotation 4 times its place plus the quarter turns.
+    """
 
     support_x: np.ndarray
     support_y: np.ndarray
     query_x: np.ndarray
     query_y: np.ndarray
+    classes: np.ndarray | None = None
 
 
 def episode_rng(seed: int, split: str, epoch: int, index: int) -> np.random.Generator:
@@ -44,16 +49,22 @@ def draw_episode(
         With uint8 images as stored, class by class.
     """
     drawn = []
-    for c in rng.choice(len(classes), way, replace=False):
+    numbers = rng.choice(len(classes), way, replace=False)
+    for place, c in enumerate(numbers):
         images = classes.of(c)
         images = images[rng.choice(len(images), shot + query, replace=False)]
-        drawn.append(_turned(images, rng.integers(4)) if rotation else images)
+        if rotation:
+            quarters = rng.integers(4)
+            images = _turned(images, quarters)
+            numbers[place] = 4 * c + quarters
+        drawn.append(images)
     labels = np.arange(way)
     return Episode(
         np.concatenate([images[:shot] for images in drawn]),
         np.repeat(labels, shot),
         np.concatenate([images[shot:] for images in drawn]),
         np.repeat(labels, query),
+        numbers,
     )
 
 
@@ -69,6 +80,17 @@ def check_enough(classes: ImageClasses, where: str, way: int, shot: int, query: 
         raise UserError(
             f"class {classes.names[smallest]} in {where} has {classes.count(smallest)} images, "
             f"fewer than k_spt + k_query = {shot} + {query}: lower them or add images."
+        )
+
+
+def check_number(classes: ImageClasses, where: str, rotation: bool, number: int) -> None:
+    """Raise UserError unless `draw_episode` tells `number` of `classes` apart."""
+    found = len(classes) * (4 if rotation else 1)
+    if number != found:
+        turned = " and 3 rotations of each" if rotation else ""
+        raise UserError(
+            f"hyper_parameters.pretrain_classes is {number}, but {where} has {len(classes)} "
+            f"classes{turned}: set it to {found}."
         )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .episodes import Episode, check_enough, draw_episode
+from .episodes import Episode, check_enough, check_number, draw_episode
 from .image_classes import SUFFIXES, class_files, load_image_classes, read_image
 from .pixel_scale import PixelScale
 from .settings import Settings
@@ -41,6 +41,8 @@ class ImageDataset(TaskDataset):
         self.rotation = setting.rotation if self.training else setting.rotation_test
         self.classes = load_image_classes(self.directory, setting.imgsize, setting.channels)
         check_enough(self.classes, self.directory, self.way, self.shot, self.query)
+        if self.numbered:
+            check_number(self.classes, self.directory, self.rotation, setting.pretrain_classes)
 
     def draw(self, rng) -> Episode:
         task = draw_episode(self.classes, rng, self.way, self.shot, self.query, self.rotation)

@@ -52,8 +52,6 @@ class FineTune(nn.Layer):
     [2, 2]
     """
 
-    loss = staticmethod(functional.cross_entropy)
-
     def __init__(
         self, embedding: nn.Layer, width: int, classes: int, inner_lr: float, inner_steps: int = 10
     ):

@@ -51,6 +51,7 @@ class Settings:
     meta_optimizer__clip: float | None = None  # each entry of the meta-gradient to +-clip
     maml_pp__multi_step_epochs: int = 10  # until only the query loss after the last step counts
     maml_pp__first_order_epochs: int = 0  # before those of `order`
+    pretrain_classes: int | None = None  # in training, with rotations; fine_tune needs it
     # the network
     network: str = "conv4"
     hidden: list = dataclasses.field(default_factory=lambda: [256, 128, 64, 64])  # units of mlp
@@ -90,6 +91,21 @@ class Settings:
         """Query images per class, in training or in validation and meta-test."""
         return self.k_query if training or self.k_query_test is None else self.k_query_test
 
+    @property
+    def compares(self) -> bool:
+        """Whether the algorithm compares with the support set instead of taking inner steps."""
+        return self.algorithm in ("proto_net", "matching_net", "siamese", "nearest_neighbor")
+
+    @property
+    def pretrains(self) -> bool:
+        """Whether it is trained to tell all training classes apart, and needs their numbers."""
+        return self.loss != "mse" and self.algorithm in ("fine_tune", "nearest_neighbor")
+
+    @property
+    def embeds(self) -> bool:
+        """Whether it makes do with features, and with batch norm by running statistics."""
+        return self.compares or self.pretrains
+
     def _check(self):
         positive = ("n_way", "k_spt", "k_query", "tasks_per_epoch", "imgsize", "bn_channel")
         for name in positive:
@@ -122,14 +138,17 @@ class Settings:
             _refuse("network", self.network, "mlp where loss is mse")
         if self.loss != "mse" and self.oracle:
             _refuse("oracle", self.oracle, "false where loss is not mse")
-        if self.loss != "mse" and self.algorithm == "fine_tune":
-            _refuse("algorithm", self.algorithm, "maml or fomaml where loss is not mse")
+        if self.loss == "mse" and self.compares:
+            _refuse("algorithm", self.algorithm, "one that takes inner steps where loss is mse")
+        if self.pretrains and (self.pretrain_classes or 0) < 1:
+            wanted = "the number of training classes, times 4 with rotation"
+            _refuse("pretrain_classes", self.pretrain_classes, wanted)
 
 
 _CHOICES = {
     "algorithm": (
         *("maml", "fomaml", "anil", "boil", "meta_sgd", "maml_pp", "reptile"),
-        *("fine_tune",),
+        *("proto_net", "matching_net", "siamese", "fine_tune", "nearest_neighbor"),
     ),
     "loss": ("cross_entropy", "mse"),
     "order": (2, 1),

@@ -25,6 +25,9 @@ class TaskDataset(IterableDataset):
     the config they share how many meta-steps were made, and the epoch follows from that: however
     often an iterator is opened and dropped, and whatever process reads.
 
+    An algorithm that is pretrained gets a fifth array in training: the numbers of the task's
+    classes among all training classes, int64 (way,).
+
     With `hyper_parameters.query_set: support` a training task's queries are its support examples
     themselves, and `query`, the number per class to draw, is 0.
 
@@ -58,6 +61,7 @@ class TaskDataset(IterableDataset):
         if training:  # whole batches only, so that every process has as many
             self.tasks -= self.tasks % self.batch_size
         self.support_again = training and setting.query_set == "support"
+        self.numbered = training and setting.pretrains
         self.way, self.shot = setting.n_way, setting.k_spt
         self.query = 0 if self.support_again else setting.query(training)
 
@@ -71,12 +75,10 @@ class TaskDataset(IterableDataset):
     def __iter__(self):
         epoch = self._epoch()
         for index in self._share():
-            support_x, support_y, query_x, query_y = self.draw(
-                episode_rng(self.seed, self.split, epoch, index)
-            )
+            task = self.draw(episode_rng(self.seed, self.split, epoch, index))
             if self.support_again:
-                query_x, query_y = support_x, support_y
-            yield [support_x, support_y, query_x, query_y]
+                task = task._replace(query_x=task.support_x, query_y=task.support_y)
+            yield list(task if self.numbered else task[:4])
 
     def _epoch(self):
         if not self.training:

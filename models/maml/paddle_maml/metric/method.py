@@ -27,8 +27,6 @@ class MetricMethod(nn.Layer):
         (example, ...) -> features (example, width).
     """
 
-    loss = staticmethod(nn.functional.cross_entropy)
-
     def __init__(self, embedding: nn.Layer):
         super().__init__()
         self.embedding = embedding
@@ -68,7 +66,7 @@ class MetricMethod(nn.Layer):
         """
         support, query = embedded(self.embedding, support_x, query_x)
         logits = self.logits(query, support, members(support_y, support.dtype))
-        return self.loss(logits, query_y), logits.detach()
+        return nn.functional.cross_entropy(logits, query_y), logits.detach()
 
     def adapt(self, support_x, support_y, steps: int | None = None) -> MetricLearner:
         """A classifier for the classes of one task.
