@@ -89,8 +89,8 @@ def train(model_class, config) -> None:
     loader, valid = create_loaders(config)
     directory = make_save_path(config)
     position = begin(directory, model, optimizer, config, leading)
-    config["meta_steps"] = position.step  # for models that count them, lest they begin anew
     records = open_records(directory, config, position.step) if leading else []
+    config["meta_steps"] = position.step  # for models that count them, lest they begin anew
     seconds = config.get("runner.save_seconds", 60)
     saved = time.time()
     while position.epoch < required(config, "runner.epochs"):
