@@ -44,6 +44,24 @@ def network(model: paddle.nn.Layer, setting: Settings, scale: PixelScale) -> Dep
     return _deployment(layer, setting, scale, {"batch_norm": "the batch at hand"})
 
 
+def regressor(model: paddle.nn.Layer, setting: Settings, support: str | None) -> Deployment:
+    """The network of a regression as it was meta-trained: points (point, 1 or 3) to (point, 1).
+
+    Raises
+    ------
+    UserError
+        If there is a `support`: adapting to images is for classes.
+    """
+    if support is not None:
+        raise UserError(
+            "--support adapts to images of classes, but hyper_parameters.loss is mse: leave it out."
+        )
+    inputs = ["x", "amplitude", "phase"] if setting.oracle else ["x"]
+    spec = [paddle.static.InputSpec([None, len(inputs)], "float32", "points")]
+    layer = Learner(model.net, trainable(model.net)).standalone()
+    return Deployment(layer, spec, {"inputs": inputs, "batch_norm": "none"})
+
+
 def classifier(
     model: paddle.nn.Layer, setting: Settings, scale: PixelScale, directory: str, steps: int
 ) -> Deployment:

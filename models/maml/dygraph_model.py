@@ -148,6 +148,8 @@ class DygraphModel:
         them, `update_step_test` if not given.
         """
         setting, scale = Settings.from_config(config), pixel_scale(config)
+        if setting.loss == "mse":
+            return deployment.regressor(dy_model, setting, support)
         if setting.compares and steps is not None:
             raise UserError(
                 f"{setting.algorithm} takes no inner steps: leave the number of steps out."

@@ -157,3 +157,30 @@ def test_a_recipe_starts_where_it_lies(model):
     assert done.returncode == 0, done.stdout + done.stderr
     output = model / "configs/output_model_omniglot_5way_1shot"
     assert (output / "0/rec.pdparams").is_file()
+
+
+def test_a_regression_ends_as_under_this_projects_tools(model, tmp_path):
+    recipe = model / "configs/small_sinusoid.yaml"
+    config = yaml.safe_load((recipe.parent / "sinusoid_10shot.yaml").read_text())
+    config["runner"] |= {"epochs": 2, "infer_start_epoch": 0, "infer_end_epoch": 2}
+    config["runner"] |= {"infer_tasks": 50, "valid_tasks": 25, "model_save_path": str(tmp_path)}
+    config["runner"] |= {"infer_load_path": str(tmp_path)}
+    config["hyper_parameters"]["tasks_per_epoch"] = 75
+    recipe.write_text(yaml.safe_dump(config))
+
+    def run(tool: Path, *overrides):
+        command = [sys.executable, "-u", str(tool), "-m", recipe.name, *overrides]
+        done = subprocess.run(
+            command, cwd=recipe.parent, capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stderr
+
+    tools = model.parents[2] / "tools"
+    run(tools / "trainer.py")
+    tested = re.findall(rf"epoch: 1 done, mse: ({NUMBER}),", run(tools / "infer.py"))
+    saved = parameters(tmp_path)
+    run(ROOT / "tools/trainer.py")
+    assert parameters(tmp_path) == saved
+    run(ROOT / "tools/infer.py")
+    assert tested == [f"{json.loads((tmp_path / 'meta_test.json').read_text())['mse']:.6f}"]
