@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 import shutil
 
 import paddle
@@ -77,6 +78,21 @@ def test_an_earlier_training_is_set_aside(tmp_path):
         assert left == {"mine.txt", *(f"earlier-{n + 1}" for n in range(number))}
         assert (tmp_path / f"earlier-{number}" / "best" / "rec.pdparams").is_file()
     assert checkpoint.set_aside(tmp_path) is None
+
+
+class Attack:
+    def __reduce__(self):
+        return print, ("executed",)
+
+
+def test_loading_executes_nothing(trained, refusal, tmp_path):
+    output = tmp_path / "output"
+    shutil.copytree(trained, output, symlinks=True)
+    file = output / "1/rec.pdparams"
+    file.write_bytes(pickle.dumps({**paddle.load(str(file), return_numpy=True), "x": Attack()}))
+    settings = ("runner.infer_start_epoch=1", "runner.infer_end_epoch=2")
+    assert "1/rec.pdparams is refused" in (found := refusal("infer", *settings))
+    assert "builtins.print" in found
 
 
 @pytest.mark.parametrize("own", [True, False])
