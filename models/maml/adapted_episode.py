@@ -14,14 +14,14 @@ class AdaptedEpisode(NamedTuple):
 
     Images are uint8 (examples, side, side, 1 or 3), labels int64 (examples,). `before` and `after`
     are float32 (queries, way): the probability of each class before the first inner step and after
-    the last one.
+    the last one; `before` is None if there were no steps.
     """
 
     support_x: np.ndarray
     support_y: np.ndarray
     query_x: np.ndarray
     query_y: np.ndarray
-    before: np.ndarray
+    before: np.ndarray | None
     after: np.ndarray
 
 
@@ -37,6 +37,7 @@ def adapted_episode(
         paddle.nn.functional.softmax(learner(query_x), -1).numpy()
         for learner in (learners[0], learners[-1])
     )
+    before = before if len(learners) > 1 else None
     support, query = (scale.pixels(x.numpy()).transpose(0, 2, 3, 1) for x in (support_x, query_x))
     return AdaptedEpisode(support, support_y.numpy(), query, query_y.numpy(), before, after)
 

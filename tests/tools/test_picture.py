@@ -64,6 +64,18 @@ def test_right_and_wrong_differ_in_shape():
     assert not np.array_equal(text(TRUE, 1), text(FALSE, 0))  # B of a B and B of an A
 
 
+def test_without_inner_steps_there_is_one_prediction():
+    """Which stands where the one before adaptation would, in its colour."""
+    shown = episode(FALSE, TRUE)
+    once, twice = episode_picture(shown._replace(before=None)), episode_picture(shown)
+    assert has(once, RIGHT) and not has(once, WRONG)
+    both_right = episode_picture(episode(TRUE, TRUE))
+    under = slice(LINE + GAP + TILE, LINE + GAP + TILE + LINE)
+    ink, of_both = ((picture[under] < 250).any((0, 2)) for picture in (once, both_right))
+    assert 0 < ink.sum() < of_both.sum() and not (ink & ~of_both).any()
+    assert once.shape == twice.shape
+
+
 def test_what_changes_with_a_prediction_is_its_own_cell():
     before = FALSE.copy()
     before[-1] = TRUE[-1]

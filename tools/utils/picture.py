@@ -13,8 +13,8 @@ INK, RIGHT, WRONG = "#1f2328", "#00695c", "#b3261e"
 def episode_picture(episode) -> np.ndarray:
     """Draw an episode: a row per class, its support images left of its first queries.
 
-    Under each query stand the class predicted before adaptation and, after an arrow, the one
-    predicted after it, each ticked green if right and crossed red if wrong.
+    Under each query stand the class predicted before adaptation, if that takes steps, and, after an
+    arrow, the one predicted after it, each ticked green if right and crossed red if wrong.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def episode_picture(episode) -> np.ndarray:
     numpy.ndarray
         uint8, (height, width, 3).
     """
-    way = episode.before.shape[1]
+    way, found = episode.after.shape[1], predictions(episode)
     supports = max(len(examples(episode.support_y, c)) for c in range(way))
     queries = max(len(examples(episode.query_y, c)) for c in range(way))
     pitch, row = TILE + GAP, TILE + LINE + GAP
@@ -36,7 +36,7 @@ def episode_picture(episode) -> np.ndarray:
     picture = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(picture)
     draw.text((left, GAP // 2), "support", INK)
-    draw.text((split + GAP, GAP // 2), "before > after", INK)
+    draw.text((split + GAP, GAP // 2), " > ".join(found), INK)
     draw.line((split, GAP, split, height - GAP), "#c5cad1")
     for c in range(way):
         top = LINE + GAP + c * row
@@ -46,10 +46,17 @@ def episode_picture(episode) -> np.ndarray:
         for place, query in enumerate(examples(episode.query_y, c)):
             x = split + GAP + place * pitch
             picture.paste(tile(episode.query_x[query]), (x, top))
-            before, after = (p[query].argmax() for p in (episode.before, episode.after))
-            _predictions(draw, (x + 2, top + TILE + 2), before, after, c)
-            draw.rectangle((x, top, x + TILE - 1, top + TILE - 1), None, _colour(after, c), 2)
+            guesses = [p[query].argmax() for p in found.values()]
+            _write(draw, (x + 2, top + TILE + 2), guesses, c)
+            draw.rectangle((x, top, x + TILE - 1, top + TILE - 1), None, _colour(guesses[-1], c), 2)
     return np.asarray(picture)
+
+
+def predictions(episode) -> dict[str, np.ndarray]:
+    """Each query's probabilities of the classes, by when they were predicted."""
+    if episode.before is None:
+        return {"predicted": episode.after}
+    return {"before": episode.before, "after": episode.after}
 
 
 def examples(labels, c: int):
@@ -71,10 +78,11 @@ def tile(pixels: np.ndarray) -> Image.Image:
     return to_image(pixels).convert("RGB").resize((TILE, TILE), Image.BICUBIC)
 
 
-def _predictions(draw, place, before, after, truth) -> None:
-    """Write `before > after` at `place`, each with its mark."""
+def _write(draw, place, guesses, truth) -> None:
+    """Write the classes in `guesses` at `place`, with arrows between, each with its mark."""
     x, y = place
-    for text, guess in ((letter(before), before), (f" > {letter(after)}", after)):
+    for number, guess in enumerate(guesses):
+        text = f" > {letter(guess)}" if number else letter(guess)
         draw.text((x, y), text, INK)
         x += draw.textlength(text) + 2
         if guess == truth:

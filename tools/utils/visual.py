@@ -41,6 +41,7 @@ class Visual:
         """Add values by name, and what the model's summary tells of inner steps."""
         score = next(iter(values), "")
         curve = summary[f"{measure_of(summary)}_per_step"] if summary else []
+        curve = curve if len(curve) > 1 else []  # there may be no inner steps
         after = {f"{score}_after_inner_step_{inner}": value for inner, value in enumerate(curve)}
         for name, value in {**values, **after}.items():
             if math.isfinite(value):

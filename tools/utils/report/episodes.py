@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from utils.picture import examples, letter
+from utils.picture import examples, letter, predictions
 from utils.report import regression
 from utils.report.markup import image
 
@@ -18,18 +18,23 @@ def section(episodes: list, missing: str) -> str:
     if hasattr(episodes[0], "predictions"):
         return regression.section(episodes)
     shown = "".join(episode_table(number, episode) for number, episode in enumerate(episodes, 1))
+    if episodes[0].before is None:
+        steps, when = " and", " and its probability"
+    else:
+        steps = ", takes its inner steps and"
+        when = " before the first step and its probability, and below it after the last step"
     return (
         f"<p>The first {len(episodes)} tasks of the test split. The net sees the support images "
-        "with their classes, takes its inner steps and classifies the queries. Under each query: "
-        "the class predicted before the first step and its probability, and below it after the "
-        f'last step.</p><div class="episodes">{shown}</div>'
+        f"with their classes{steps} classifies the queries. Under each query: the class "
+        f'predicted{when}.</p><div class="episodes">{shown}</div>'
     )
 
 
 def episode_table(number: int, episode) -> str:
-    way = episode.before.shape[1]
-    before, after = (
-        100 * (p.argmax(1) == episode.query_y).mean() for p in (episode.before, episode.after)
+    way = episode.after.shape[1]
+    right = " → ".join(
+        f"{100 * (p.argmax(1) == episode.query_y).mean():.0f} %"
+        for p in predictions(episode).values()
     )
     most = max(len(examples(episode.query_y, c)) for c in range(way))
     rows = []
@@ -46,7 +51,7 @@ def episode_table(number: int, episode) -> str:
     shown, total = most * way, len(episode.query_y)
     count = f"{shown} of {total} queries shown" if shown < total else f"{total} queries"
     return (
-        f'<div class="episode"><h3>Task {number}: {before:.0f} % → {after:.0f} % right</h3>'
+        f'<div class="episode"><h3>Task {number}: {right} right</h3>'
         f'<div class="scroll"><table><caption>{count}</caption>'
         '<thead><tr><th scope="col">Class</th>'
         f'<th scope="colgroup" colspan="{most}">Queries</th></tr></thead>'
@@ -57,7 +62,8 @@ def episode_table(number: int, episode) -> str:
 def query(episode, i: int, c: int) -> str:
     """A cell: a query, and what is predicted of it."""
     parts = []
-    for when, probabilities in (("before", episode.before[i]), ("after", episode.after[i])):
+    for when, of_queries in predictions(episode).items():
+        probabilities = of_queries[i]
         guess = probabilities.argmax()
         kind, mark = ("right", "✓") if guess == c else ("wrong", "✗")
         parts.append(

@@ -167,7 +167,7 @@ def inner_steps(run: Run) -> str:
             ("meta-test", "test", run.meta_test),
             ("last validation", "valid", run.last_summary()),
         )
-        if summary and f"{measure}_per_step" in summary
+        if summary and len(summary.get(f"{measure}_per_step", ())) > 1
     ]
     missing = ""
     if run.of_tasks() and not run.meta_test:
