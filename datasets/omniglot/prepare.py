@@ -11,7 +11,6 @@ import os
 import re
 import stat
 import sys
-import tempfile
 import urllib.request
 import zipfile
 import zlib
@@ -23,16 +22,27 @@ from tqdm import tqdm
 
 HERE = Path(__file__).resolve().parent
 # A plain clone works without installing the package.
-sys.path.insert(0, str(HERE.parents[1] / "models" / "maml"))
+sys.path[:0] = [str(HERE.parent), str(HERE.parents[1] / "models" / "maml")]
 
 from paddle_maml.errors import UserError  # noqa: E402
 from paddle_maml.image_classes import (  # noqa: E402
-    INDEX,
     UNREADABLE,
     ImageClasses,
-    load_image_classes,
     save_image_classes,
     to_uint8,
+)
+from preparation import (  # noqa: E402
+    RECORD,
+    SPLITS,
+    bar,
+    existing,
+    exit_code,
+    is_prepared,
+    natural,
+    positive,
+    say,
+    split_table,
+    write,
 )
 
 URL = "https://github.com/brendenlake/omniglot/raw/master/python/"
@@ -41,9 +51,7 @@ MD5 = {
     "images_evaluation": "6b91aef0f799c5bb55b94e3f2daec811",
 }
 IMAGES_PER_CLASS = 20
-SPLITS = ("train", "val", "test")
 PAPER_SIZES = (1100, 100, 423)
-RECORD = "prepared.json"
 
 # The images of each class as stored: {"Greek/character01": {"0394_01.png": bytes}}.
 Images = dict[str, dict[str, bytes]]
@@ -51,10 +59,9 @@ Images = dict[str, dict[str, bytes]]
 
 def vinyals_split() -> dict[str, list[str]]:
     """Return the published split: the sorted class names of train, val and test."""
-    _, *lines = (HERE / "vinyals_split.tsv").read_text(encoding="utf-8").splitlines()
-    rows = [line.split("\t") for line in lines]
+    table = split_table(HERE / "vinyals_split.tsv")
     # Alphabets are unique across the two archives, so the archive's name can go.
-    return {s: sorted(n.split("/", 1)[1] for split, n in rows if split == s) for s in SPLITS}
+    return {s: sorted(name.split("/", 1)[1] for name in names) for s, names in table.items()}
 
 
 def paper_split(names: list[str], seed: int) -> dict[str, list[str]]:
@@ -107,9 +114,7 @@ def downloaded(archives: Path) -> dict[str, Path]:
 
 def found(sources: list[Path]) -> dict[str, Path]:
     """Find both parts, each a zip file or a directory, in what the user gave as sources."""
-    for source in sources:
-        if not source.exists():
-            raise UserError(f"the source {source} does not exist: check the path")
+    existing(sources)
     parts = {}
     for part in MD5:
         inside = [source / name for source in sources for name in (f"{part}.zip", part)]
@@ -208,44 +213,14 @@ def convert(classes: Images, names: list[str], side: int, done: tqdm) -> ImageCl
     return ImageClasses(tuple(names), np.stack(images), starts)
 
 
-def is_prepared(out: Path, settings: dict) -> bool:
-    """Tell whether an earlier run with the same settings left everything in place."""
-    try:
-        record = json.loads((out / RECORD).read_text(encoding="utf-8"))
-        same = all(record[key] == value for key, value in settings.items())
-        return same and all(
-            sizes(load_image_classes(out / s, settings["side"])) == record[s] for s in SPLITS
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
-def sizes(classes: ImageClasses) -> dict[str, int]:
-    """Return the numbers of classes and images."""
-    return {"classes": len(classes), "images": len(classes.images)}
-
-
-def write(out: Path, splits: dict[str, ImageClasses], record: dict) -> None:
-    """Write the splits and, last, the record that says they belong together."""
-    # Whatever happens from here on, no old split is left to be read beside a new one.
-    for old in (out / RECORD, *(out / s / INDEX for s in SPLITS)):
-        old.unlink(missing_ok=True)
-    for split, classes in splits.items():
-        save_image_classes(out / split, classes)
-    with tempfile.TemporaryDirectory(dir=out, prefix=".packing-") as unfinished:
-        file = Path(unfinished, RECORD)
-        file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        os.replace(file, out / RECORD)
-
-
-def prepare(out: Path, sources: list[Path], split: str, seed: int, side: int) -> None:
+def prepare(out: Path, source: list[Path], split: str, seed: int, side: int) -> None:
     """Prepare Omniglot in `out`, unless it is there already."""
     # The published split is a table: no seed enters it.
     settings = {"split": split, "seed": seed if split == "paper" else None, "side": side}
     if is_prepared(out, settings):
         say(f"{out} is prepared already, with these settings: nothing to do")
     else:
-        parts = found(sources) if sources else downloaded(out / "archives")
+        parts = found(source) if source else downloaded(out / "archives")
         classes, archives = {}, {}
         for part, path in parts.items():
             images, archives[part] = read_part(part, path)
@@ -257,36 +232,15 @@ def prepare(out: Path, sources: list[Path], split: str, seed: int, side: int) ->
         say(f"converting to {side} x {side} pixels")
         with bar(total=len(expected) * IMAGES_PER_CLASS, desc="converting", unit="image") as done:
             splits = {s: convert(classes, names[s], side, done) for s in SPLITS}
-        record = {**settings, **{s: sizes(splits[s]) for s in SPLITS}, "archives": archives}
-        write(out, splits, record)
+        write(
+            out,
+            {**settings, "archives": archives},
+            lambda split, directory: save_image_classes(directory, splits[split]),
+        )
     record = json.loads((out / RECORD).read_text(encoding="utf-8"))
     counts = ", ".join(f"{s} {record[s]['classes']}" for s in SPLITS)
     say(f"Omniglot in {out}: {counts} classes of {IMAGES_PER_CLASS} images, {side} x {side} pixels")
     say("train with: python tools/trainer.py -m config.yaml")
-
-
-def bar(**options) -> tqdm:
-    """Return a progress bar that shows on a terminal only."""
-    return tqdm(disable=None, **options)
-
-
-def say(line: str) -> None:
-    """Print a line at once, also into a pipe."""
-    print(line, flush=True)
-
-
-def positive(text: str) -> int:
-    """Parse a positive integer."""
-    if natural(text) == 0:
-        raise ValueError
-    return int(text)
-
-
-def natural(text: str) -> int:
-    """Parse an integer that is not negative."""
-    if not text.isdecimal():
-        raise ValueError
-    return int(text)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -310,16 +264,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--seed", type=natural, default=0, help="of --split paper (default: 0)")
     parser.add_argument("--side", type=positive, default=28, help="pixels (default: 28)")
-    options = vars(parser.parse_args(arguments))
-    try:
-        prepare(options.pop("out"), options.pop("source"), **options)
-    except (UserError, OSError) as error:
-        print(f"prepare.py: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("prepare.py: interrupted; run the command again to go on", file=sys.stderr)
-        return 130
-    return 0
+    return exit_code(prepare, vars(parser.parse_args(arguments)))
 
 
 if __name__ == "__main__":

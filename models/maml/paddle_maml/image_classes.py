@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -168,22 +169,70 @@ def save_image_classes(directory: str | os.PathLike[str], classes: ImageClasses)
     --------
     >>> save_image_classes("data/train", classes)  # doctest: +SKIP
     """
-    for c, name in enumerate(classes.names):
-        if not classes.count(c):
+    pack_image_classes(directory, classes.names, np.diff(classes.starts), [classes.images])
+
+
+def pack_image_classes(
+    directory: str | os.PathLike[str],
+    names: Sequence[str],
+    counts: Sequence[int],
+    images: Iterable[np.ndarray],
+) -> None:
+    """Write image classes in their packed form while their images are still being made.
+
+    As `save_image_classes`, but memory holds no more than one of the arrays at a time.
+
+    Parameters
+    ----------
+    directory : path
+        Where to write.
+    names : sequence of str
+        One name per class.
+    counts : sequence of int
+        How many images each class has.
+    images : iterable of numpy.ndarray
+        uint8, (any number, channels, side, side): together the images of all classes, in order.
+
+    Raises
+    ------
+    UserError
+        As `save_image_classes`.
+    ValueError
+        If there are more or fewer images than `counts` says.
+    """
+    for name, count in zip(names, counts):
+        if not count:
             raise UserError(f"class {name!r} has no images: leave it out")
         if any(mark in name for mark in "\t\n\r"):
             raise UserError(f"class name {name!r} holds a tab or a line break: rename the class")
-    lines = [HEADER]
-    lines += [f"{n}\t{classes.starts[c]}\t{classes.count(c)}" for c, n in enumerate(classes.names)]
+    ends = np.cumsum(counts)
+    rows = zip(names, ends - counts, counts)
+    lines = [HEADER, *(f"{name}\t{first}\t{count}" for name, first, count in rows)]
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory, prefix=".packing-") as unfinished:
         array, index = Path(unfinished, ARRAY), Path(unfinished, INDEX)
-        np.save(array, classes.images)
+        write_array(array, int(ends[-1]), images)
         index.write_bytes("".join(f"{line}\n" for line in lines).encode())
         (directory / INDEX).unlink(missing_ok=True)
         os.replace(array, directory / ARRAY)
         os.replace(index, directory / INDEX)
+
+
+def write_array(file: Path, total: int, blocks: Iterable[np.ndarray]) -> None:
+    """Write uint8 arrays one after the other as one .npy file with `total` rows."""
+    # Not through a memory map: pages written to stay in memory, and a full disk kills the process.
+    written = 0
+    with open(file, "wb") as out:
+        for block in blocks:
+            if not written:
+                shape = (total, *block.shape[1:])
+                header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(out, header)
+            out.write(np.ascontiguousarray(block))
+            written += len(block)
+    if written != total:
+        raise ValueError(f"{written} images instead of {total}")
 
 
 def check_form(side: int, channels: int) -> None:
