@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from paddle_maml.image_classes import (
     ImageClasses,
     UserError,
     load_image_classes,
+    pack_image_classes,
     save_image_classes,
     to_uint8,
 )
@@ -174,3 +177,23 @@ def test_array_that_does_not_fit_is_refused(tree, tmp_path):
     (packed / "images.npy").unlink()
     with pytest.raises(UserError, match="images.npy"):
         load_image_classes(packed)
+
+
+def test_images_are_packed_while_they_are_made(tmp_path):
+    """32 MiB of them, never more than one MiB at a time."""
+    made = (np.full((1, 1, 1024, 1024), c, np.uint8) for c in range(32))
+    tracemalloc.start()
+    pack_image_classes(tmp_path, ["a", "b"], [8, 24], made)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 4 * 2**20
+    classes = load_image_classes(tmp_path, side=1024)
+    assert classes.names == ("a", "b") and classes.starts.tolist() == [0, 8, 32]
+    assert classes.images[:, 0, 0, 0].tolist() == list(range(32))
+
+
+@pytest.mark.parametrize("made", [0, 2, 4])
+def test_a_wrong_number_of_images_is_no_packed_form(tmp_path, made):
+    with pytest.raises(ValueError, match=f"{made} images instead of 3"):
+        pack_image_classes(tmp_path, ["a"], [3], [np.zeros((1, 1, 4, 4), np.uint8)] * made)
+    assert list(tmp_path.iterdir()) == []
