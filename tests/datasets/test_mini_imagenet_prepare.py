@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dataset_scripts import DATASETS, script
 from paddle_maml.image_classes import load_image_classes, to_uint8
 from PIL import Image
 
-SCRIPT = Path(__file__).resolve().parents[2] / "datasets/mini_imagenet/prepare.py"
+SCRIPT = DATASETS / "mini_imagenet/prepare.py"
 SPLITS = ("train", "val", "test")
 SPLIT = {
     "train": ["n01532829", "n01558993", "n01704323"],
@@ -27,12 +28,12 @@ CACHE = "mini-imagenet-cache-{}.pkl"
 
 
 @pytest.fixture(scope="module")
-def prepare(script):
+def prepare():
     return script("mini_imagenet/prepare.py")
 
 
 @pytest.fixture(scope="module")
-def generate(script):
+def generate():
     return script("mini_imagenet/generate.py")
 
 

@@ -15,16 +15,17 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from dataset_scripts import DATASETS, script
 from paddle_maml.image_classes import UserError, load_image_classes
 from PIL import Image
 
-SCRIPT = Path(__file__).resolve().parents[2] / "datasets/omniglot/prepare.py"
+SCRIPT = DATASETS / "omniglot/prepare.py"
 PARTS = ("images_background", "images_evaluation")
 SPLITS = ("train", "val", "test")
 
 
 @pytest.fixture(scope="module")
-def prepare(script):
+def prepare():
     return script("omniglot/prepare.py")
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dataset_scripts import script
 from paddle_maml.errors import UserError
 
 
 @pytest.fixture(scope="module")
-def load(script):
+def load():
     script("mini_imagenet/prepare.py")  # puts the module's package on the path
     from mini_imagenet.plain_pickle import load
 
