@@ -6,7 +6,7 @@ import math
 
 import paddle
 import pytest
-from utils.measure import gradient_norm, measured, percent
+from utils.measure import gradient_norm, measured, shown
 
 
 def test_the_norm_is_over_all_parameters():
@@ -27,5 +27,5 @@ def test_single_numbers_are_kept():
 
 
 def test_of_a_single_task_there_is_no_interval():
-    assert percent(0.5, 0.0123) == "50.00 ± 1.23 %"
-    assert percent(0.5, math.nan) == percent(0.5, None) == "50.00 %"
+    assert shown("acc", 0.5, 0.0123) == "50.00 ± 1.23 %"
+    assert shown("acc", 0.5, math.nan) == shown("acc", 0.5, None) == "50.00 %"
