@@ -1,11 +1,12 @@
 """Plots as SVG to stand within a page, whose CSS gives them their font and, by scheme, colours;
-and as pixels.
+as pixels; and as files.
 """
 
 from __future__ import annotations
 
 import io
 import re
+from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +34,8 @@ CROWDED = 1000  # beyond so many a line gets thinner
 
 
 DASHES = {"train": "-", "valid": "--", "test": "-", "ink": ":"}  # told apart without colour, too
+# Any further curves, in matplotlib's own colours.
+SERIES = dict(zip((f"C{number}" for number in range(10)), cycle(("-", "--", ":", "-."))))
 
 
 class Curve(NamedTuple):
@@ -41,7 +44,7 @@ class Curve(NamedTuple):
     """
 
     label: str
-    colour: str  # a name in COLOURS
+    colour: str  # a name in COLOURS, or in SERIES for a file
     x: list
     y: list
     ci: list | None = None
@@ -62,10 +65,9 @@ def plot(name: str, alt: str, curves: list[Curve], xlabel: str, height: int = 25
     height : int
         In the units in which the plot is `WIDTH` wide.
     """
-    svg = {"svg.fonttype": "none", "svg.hashsalt": name}
-    with matplotlib.rc_context({**svg, **_style(COLOURS)}):
+    with matplotlib.rc_context({**_svg(name), **_style(COLOURS)}):
         figure = Figure(figsize=(WIDTH / 72, height / 72), layout="constrained")
-        _fill(figure, figure.subplots(), curves, xlabel, height, COLOURS)
+        _fill(figure, figure.subplots(), curves, xlabel, height, COLOURS, columns=len(curves))
         file = io.StringIO()
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
     return _inline(file.getvalue(), name, alt)
@@ -86,27 +88,45 @@ def picture(panels: list[tuple[str, list[Curve]]], xlabel: str, height: int = 25
         canvas = FigureCanvasAgg(figure)
         every = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for axes, (title, curves) in zip(every, panels):
-            _fill(figure, axes, curves, xlabel, height, colours, legend=axes is every[0])
+            columns = len(curves) if axes is every[0] else 0
+            _fill(figure, axes, curves, xlabel, height, colours, columns)
             axes.set_title(title, fontsize="medium")
         canvas.draw()
         return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def _fill(figure, axes, curves, xlabel, height, colours, legend=True) -> None:
+def save(file: Path, curves: list[Curve], xlabel: str, ylabel: str, height: int = 340) -> None:
+    """Draw curves over the same axis into a file, whose name says its format: .svg or .png."""
+    colours = {**_light(), **{name: name for name in SERIES}}
+    with matplotlib.rc_context({**_svg(file.stem), **_style(colours)}):
+        figure = Figure(figsize=(1.3 * WIDTH / 72, height / 72), dpi=DPI, layout="constrained")
+        axes = figure.subplots()
+        _fill(figure, axes, curves, xlabel, height, colours, columns=2)
+        axes.set_ylabel(ylabel)
+        undated = {"Date": None} if file.suffix == ".svg" else {}
+        figure.savefig(file, metadata=undated)
+
+
+def _fill(figure, axes, curves, xlabel, height, colours, columns) -> None:
+    """Draw curves, with a legend of so many columns above all axes."""
     for curve in curves:
         _draw(axes, curve, colours[curve.colour])
     axes.set_xlabel(xlabel)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(height // 40, steps=[1, 2, 2.5, 5, 10]))
-    if legend and len(curves) > 1:
+    if columns and len(curves) > 1:
         figure.legend(
             *axes.get_legend_handles_labels(),
             loc="outside upper left",
-            ncols=len(curves),
+            ncols=columns,
             frameon=False,
             columnspacing=1.0,
             handlelength=1.5,
         )
+
+
+def _svg(name) -> dict:
+    return {"svg.fonttype": "none", "svg.hashsalt": name}
 
 
 def _style(colours) -> dict:
@@ -143,7 +163,7 @@ def _draw(axes, curve: Curve, colour: str) -> None:
     axes.plot(
         x,
         y,
-        linestyle="none" if curve.points else DASHES[curve.colour],
+        linestyle="none" if curve.points else {**DASHES, **SERIES}[curve.colour],
         marker="o" if marked else None,
         color=colour,
         linewidth=2 if not thin else 1.2 if len(x) <= CROWDED else 0.6,

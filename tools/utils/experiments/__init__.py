@@ -1,0 +1,1 @@
+"""A list of experiments: read, carried out, and shown as tables and curves."""
