@@ -38,7 +38,9 @@ def main():
         processes.share(required(config, "runner.train_batch_size"), count)
         if count > 1:  # a user's mistakes are told of while there is one process to tell
             create_loaders(config)
-            model, directory = create_model(model_class, config), make_save_path(config)
+            model = create_model(model_class, config)
+            model_class.create_optimizer(model, config)
+            directory = make_save_path(config)
             newest = checkpoint.find_newest(directory)
             if config.get("runner.resume", False) and newest:
                 checkpoint.load(newest, model)

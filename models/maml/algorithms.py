@@ -21,7 +21,7 @@ from paddle_maml.settings import Settings
 from problems import PROBLEMS
 
 
-def create_algorithm(setting: Settings, task_chunk: int | None = None) -> nn.Layer:
+def create_algorithm(setting: Settings, **computing) -> nn.Layer:
     """A layer over the network of the hyper-parameters, with these methods of `MAML`:
 
     - `forward(support_x, support_y, query_x, query_y)`: the loss that training lowers, and logits
@@ -29,8 +29,10 @@ def create_algorithm(setting: Settings, task_chunk: int | None = None) -> nn.Lay
     - `path(support_x, support_y, steps)` and `adapt(support_x, support_y, steps)`: learners
 
     Where `setting.pretrains`, `forward` also takes the numbers of the tasks' classes.
+
+    `computing` is how those compute that are a `MAML`: its `task_chunk` and `amp`.
     """
-    return ALGORITHMS[setting.algorithm](create_net(setting), setting, task_chunk)
+    return ALGORITHMS[setting.algorithm](create_net(setting), setting, **computing)
 
 
 def algorithm_title(setting: Settings) -> str:
@@ -51,48 +53,48 @@ def adaptation(setting: Settings) -> dict:
 def of_maml(kind):
     """What makes an algorithm that takes the same settings as MAML."""
 
-    def create(net, setting, task_chunk):
-        return kind(net, **_inner_loop(setting), order=setting.order, task_chunk=task_chunk)
+    def create(net, setting, **computing):
+        return kind(net, **_inner_loop(setting), order=setting.order, **computing)
 
     return create
 
 
-def maml_pp(net, setting, task_chunk):
+def maml_pp(net, setting, **computing):
     return MAMLPlusPlus(
         net,
         **_inner_loop(setting),
         order=setting.order,
         multi_step_epochs=setting.maml_pp__multi_step_epochs,
         first_order_epochs=setting.maml_pp__first_order_epochs,
-        task_chunk=task_chunk,
+        **computing,
     )
 
 
-def reptile(net, setting, task_chunk):
-    return Reptile(net, **_inner_loop(setting), task_chunk=task_chunk)
+def reptile(net, setting, **computing):
+    return Reptile(net, **_inner_loop(setting), **computing)
 
 
-def fine_tune(net, setting, task_chunk):
+def fine_tune(net, setting, **computing):
     """The paper's baseline: trained on all tasks alike, adapted in the test only."""
     if setting.pretrains:
         inner_lr = setting.base_optimizer__learning_rate
         return FineTune(net, net.width, setting.pretrain_classes, inner_lr)
-    return MAML(net, **{**_inner_loop(setting), "inner_steps": 0}, task_chunk=task_chunk)
+    return MAML(net, **{**_inner_loop(setting), "inner_steps": 0}, **computing)
 
 
-def nearest_neighbor(net, setting, task_chunk):
+def nearest_neighbor(net, setting, **computing):
     return NearestNeighbor(net, net.width, setting.pretrain_classes)
 
 
-def proto_net(net, setting, task_chunk):
+def proto_net(net, setting, **computing):
     return ProtoNet(net)
 
 
-def matching_net(net, setting, task_chunk):
+def matching_net(net, setting, **computing):
     return MatchingNet(net)
 
 
-def siamese(net, setting, task_chunk):
+def siamese(net, setting, **computing):
     return Siamese(net, net.width)
 
 

@@ -12,6 +12,7 @@ import deployment
 import paddle
 from adapted_episode import AdaptedCurves, AdaptedEpisode
 from algorithms import adaptation, algorithm_title, create_algorithm
+from paddle_maml import MAML
 from paddle_maml.errors import UserError
 from paddle_maml.metrics import meta_test_metrics
 from paddle_maml.pixel_scale import INK, PixelScale
@@ -50,7 +51,11 @@ class DygraphModel:
         """Line 1: initialise theta."""
         setting = Settings.from_config(config)
         self.problem = PROBLEMS[setting.loss]
-        self.algorithm = create_algorithm(setting, config.get("runner.task_chunk"))
+        self.algorithm = create_algorithm(
+            setting,
+            task_chunk=config.get("runner.task_chunk"),
+            amp=bool(config.get("runner.use_amp", False)),
+        )
         return self.algorithm
 
     def create_feeds(self, batch_data, config):
@@ -64,6 +69,8 @@ class DygraphModel:
         """The meta-optimizer of line 8."""
         self.check(config)
         setting = Settings.from_config(config)
+        if config.get("runner.use_amp", False):
+            _check_amp(dy_model, setting)
         meta_lr = setting.meta_optimizer__learning_rate
         if setting.meta_optimizer__decay == "cosine":
             steps = setting.tasks_per_epoch // meta_batch(config) * config["runner.epochs"]
@@ -186,3 +193,17 @@ def pixel_scale(config) -> PixelScale:
     """How the images of a meta-test were made numbers: as its reader says, or ink on paper."""
     reader = importlib.import_module(config.get("runner.infer_reader_path", "omniglot_reader"))
     return getattr(reader.RecDataset, "scale", INK)
+
+
+def _check_amp(dy_model, setting):
+    """Refuse mixed precision where there is none."""
+    if not isinstance(dy_model, MAML):
+        raise UserError(
+            f"runner.use_amp: there is no mixed precision for {algorithm_title(setting)}: "
+            "set runner.use_amp: false."
+        )
+    if not paddle.get_device().startswith("gpu"):
+        raise UserError(
+            "runner.use_amp needs runner.use_gpu and a GPU that Paddle finds, but this training "
+            "runs on the CPU: set runner.use_amp: false."
+        )

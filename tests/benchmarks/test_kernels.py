@@ -5,6 +5,7 @@ from __future__ import annotations
 import paddle
 import pytest
 from kernels import gpu_types, kernels, meta_step
+from low_precision import emulated_products
 
 
 @pytest.mark.parametrize("pool", [True, False])
@@ -15,12 +16,23 @@ def test_as_many_kernels_for_one_task_as_for_many(pool):
 
 
 @pytest.mark.parametrize("pool", [True, False])
-def test_the_host_never_waits_for_a_number(monkeypatch, pool):
-    step = meta_step(3, pool)
-    step()
-    for name in ("numpy", "item", "tolist", "__float__", "__int__", "__bool__"):
-        monkeypatch.setattr(paddle.Tensor, name, lambda *_: pytest.fail("the host has to wait"))
-    step()
+def test_mixed_precision_makes_many_products_in_float16(pool):
+    single, mixed = kernels(2, pool), kernels(2, pool, amp=True)
+    half, rest = mixed["matmul_v2"][0], mixed["matmul_v2"][2]
+    assert half > 50
+    assert half + rest == single["matmul_v2"][2]
+    assert kernels(5, pool, amp=True) == mixed
+
+
+@pytest.mark.parametrize("amp", [False, True])
+@pytest.mark.parametrize("pool", [True, False])
+def test_the_host_never_waits_for_a_number(monkeypatch, pool, amp):
+    step = meta_step(3, pool, amp)
+    with emulated_products():
+        step()
+        for name in ("numpy", "item", "tolist", "__float__", "__int__", "__bool__"):
+            monkeypatch.setattr(paddle.Tensor, name, lambda *_: pytest.fail("the host has to wait"))
+        step()
 
 
 def test_the_types_of_gpu_kernels_are_told_from_paddles_list():

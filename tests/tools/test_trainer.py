@@ -104,6 +104,21 @@ def test_processes_share_a_reader_that_knows_nothing_of_them(tool, random_model,
     assert history[-1]["step"] == 24 / 2  # samples by train_batch_size
 
 
+def test_mixed_precision_is_refused_where_a_gpu_was_wanted_but_not_found(refusal):
+    assert "runner.use_amp needs" in refusal(
+        "trainer", "runner.use_amp=true", "runner.use_gpu=true"
+    )
+
+
+def test_mixed_precision_is_refused_for_an_algorithm_that_has_none(refusal):
+    overrides = ["runner.use_amp=true", "hyper_parameters.algorithm=proto_net"]
+    assert "there is no mixed precision for" in refusal("trainer", *overrides)
+
+
+def test_mixed_precision_is_refused_before_there_are_several_processes(refusal):
+    assert "runner.use_amp needs" in refusal("trainer", "runner.use_amp=true", "runner.processes=2")
+
+
 def test_mistakes_are_told_of_before_there_are_several_processes(refusal):
     overrides = ["runner.processes=2", "runner.model_init_path=nowhere"]
     assert "there is no checkpoint" in refusal("trainer", *overrides)
@@ -171,6 +186,8 @@ def test_training_goes_on_from_given_parameters(tool, trained, tmp_path):
         ("workspace=5", "workspace is 5"),
         ("hyper_parameters.n_way=2020-13-45", "not valid YAML"),
         ("runner.model_save_path=config.yaml", "cannot write to"),
+        ("runner.use_amp=true", "runner.use_amp needs runner.use_gpu and a GPU that Paddle finds"),
+        ("runner.use_amp=float16", "runner.use_amp is 'float16': it takes true or false"),
     ],
 )
 def test_refused(refusal, override, sentence):

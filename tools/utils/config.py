@@ -38,6 +38,7 @@ RUNNER = {
     "resume": bool,
     "seed": int,
     "use_gpu": bool,
+    "use_amp": bool,
     "use_fleet": bool,
     "use_visual": bool,
     "use_auc": bool,

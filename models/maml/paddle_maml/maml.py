@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from itertools import repeat
 from typing import Callable
 
@@ -13,6 +14,7 @@ from .functional import gradient_step, parameters_as, trainable
 from .inner_loop import InnerStep
 from .learner import Learner
 from .operators import once_differentiable, twice_differentiable
+from .precision import MixedPrecision, scaled, unscaled
 
 
 class MAML(paddle.nn.Layer):
@@ -45,6 +47,11 @@ class MAML(paddle.nn.Layer):
     task_chunk : int, optional
         How many tasks are computed together, which bounds the memory and changes nothing else. If
         not given, as many as keep the processor's caches or the GPU's memory in view.
+    amp : bool
+        Mixed precision for a float32 net on a GPU: a meta-step computes its matrix products and
+        convolutions in float16 and scales the losses, those of the inner loop too; a meta-gradient
+        that overflows is zero (`paddle_maml.precision`). Adapting for use (`adapt`, `path`,
+        `path_logits`) stays in float32.
 
     Raises
     ------
@@ -75,6 +82,7 @@ class MAML(paddle.nn.Layer):
         order: int = 2,
         loss: Callable = paddle.nn.functional.cross_entropy,
         task_chunk: int | None = None,
+        amp: bool = False,
     ):
         super().__init__()
         if order not in (1, 2):
@@ -87,6 +95,7 @@ class MAML(paddle.nn.Layer):
         self.order = order
         self.loss = loss
         self.task_chunk = task_chunk
+        self.mixed = MixedPrecision() if amp else None
 
     def forward(self, support_x, support_y, query_x, query_y):
         """The meta-loss of a batch of tasks; `backward()` on it gives the exact meta-gradient.
@@ -125,10 +134,13 @@ class MAML(paddle.nn.Layer):
         network = Network.of(self.net, self.loss)
         losses, logits, gradients = [], [], [None] * len(theta)
         for some in self._pieces(network, self.inner_steps, *sets):
-            found = self._meta_gradient(network, theta, *some)
+            with self.mixed.products() if self.mixed else nullcontext():
+                found = self._meta_gradient(network, theta, *some)
             losses.append(found[0])
             logits.append(found[1])
             gradients = _add(gradients, found[2])
+        if self.mixed:
+            gradients = self.mixed.kept(gradients)
         meta_loss = paddle.concat(losses).mean()
         return _with_gradient(meta_loss, theta, gradients, tasks), paddle.concat(logits)
 
@@ -227,7 +239,9 @@ class MAML(paddle.nn.Layer):
             if weight:
                 query_loss, logits = self._query(parameters, query_x[0], query_y[0])
                 loss = loss + weight * query_loss
-        gradients = _gradients(loss, theta) if differentiate else [None] * len(theta)
+        gradients = [None] * len(theta)
+        if differentiate:
+            gradients = unscaled(_gradients(scaled(loss), theta))
         return loss.detach().reshape([1]), logits.detach().unsqueeze(0), gradients
 
     def _adapted(self, batches, inner_loop, order):
@@ -246,10 +260,10 @@ class MAML(paddle.nn.Layer):
         with paddle.enable_grad(), operators(), parameters_as(self.net, own, parameters):
             loss = self.loss(self.net(support_x), support_y)
             adapted = [parameters[place] for place in step.adapted]
-            found = _gradients(loss, adapted, create_graph=order == 2)
+            found = _gradients(scaled(loss), adapted, create_graph=order == 2)
         if all(g is None for g in found):
             raise ValueError("the support loss depends on no parameter of the net that is adapted.")
-        for place, gradient in zip(step.adapted, found):
+        for place, gradient in zip(step.adapted, unscaled(found)):
             gradients[place] = gradient
         return gradient_step(parameters, gradients, step.rates)
 

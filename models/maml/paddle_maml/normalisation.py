@@ -8,6 +8,8 @@ from functools import lru_cache
 import paddle
 from paddle.autograd import PyLayer
 
+from .precision import exact_matmul
+
 
 def batch_norm(x, weight, bias, epsilon, channels_first):
     """Batch norm whose gradient can be differentiated again.
@@ -53,7 +55,7 @@ class _ByColumn:
     """
 
     def mean(self, x):
-        return paddle.matmul(_weights((1, x.shape[0]), x.shape[0], x.dtype, str(x.place)), x)
+        return exact_matmul(_weights((1, x.shape[0]), x.shape[0], x.dtype, str(x.place)), x)
 
     def spread(self, per_channel):
         return per_channel
@@ -71,7 +73,7 @@ class _ByRow:
     def mean(self, x):
         positions = x.shape[1]
         weights = _weights((positions, 1), self.images * positions, x.dtype, str(x.place))
-        return self.spread(paddle.matmul(x, weights).reshape([self.images, -1]).sum(0))
+        return self.spread(exact_matmul(x, weights).reshape([self.images, -1]).sum(0))
 
     def spread(self, per_channel):
         return paddle.tile(per_channel, [self.images]).unsqueeze(-1)

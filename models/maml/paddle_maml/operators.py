@@ -7,7 +7,6 @@ time of a `with` block reaches any `paddle.nn.Layer`, whatever names its author 
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from functools import partial
 
 import paddle
@@ -17,22 +16,11 @@ from . import activations, classification
 from .convolution import convolve, embedding
 from .max_pool import ceil_padding, extreme, max_pool2d
 from .normalisation import batch_norm, group_norm, layer_norm
+from .precision import lowered
+from .replacement import replaced
 
-_native = {
-    name: getattr(_C_ops, name) for name in ("batch_norm", "conv2d", "conv3d", "dropout", "pool2d")
-}
-
-
-@contextmanager
-def _operators(replacements: dict):
-    before = {name: getattr(_C_ops, name) for name in replacements}
-    try:
-        for name, function in replacements.items():
-            setattr(_C_ops, name, function)
-        yield
-    finally:
-        for name, function in before.items():
-            setattr(_C_ops, name, function)
+_native = {name: getattr(_C_ops, name) for name in ("batch_norm", "dropout", "pool2d")}
+_native.update(conv2d=lowered("conv2d"), conv3d=lowered("conv3d"))
 
 
 def once_differentiable():
@@ -43,7 +31,7 @@ def once_differentiable():
     neither read nor written. Convolutions of channels-last images take a faster route, and of equal
     maxima the first alone gets the gradient.
     """
-    return _operators(_ONCE_DIFFERENTIABLE)
+    return replaced(_ONCE_DIFFERENTIABLE)
 
 
 def twice_differentiable():
@@ -68,7 +56,7 @@ def twice_differentiable():
     >>> [round(v, 4) for v in h.flatten().tolist()]
     [0.1966, -0.1966]
     """
-    return _operators(_TWICE_DIFFERENTIABLE)
+    return replaced(_TWICE_DIFFERENTIABLE)
 
 
 def _batch_norm_once(x, mean, variance, weight, bias, is_test, momentum, epsilon, layout, *_):

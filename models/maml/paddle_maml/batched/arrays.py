@@ -8,10 +8,17 @@ import paddle
 from paddle import _C_ops
 from paddle.nn.functional import relu
 
+from ..precision import exact_matmul
+
 
 def product(a, b, transpose_a=False, transpose_b=False):
-    """Matrix product task by task."""
+    """Matrix product task by task, in the precision that is active."""
     return _C_ops.matmul(a, b, transpose_a, transpose_b)
+
+
+def combined(weights, x, transpose=False):
+    """Sums of rows with constant weights: a product too, but never in low precision."""
+    return exact_matmul(weights, x, transpose)
 
 
 def total(x):
@@ -20,12 +27,12 @@ def total(x):
     A product with ones, since Paddle's reductions over other axes than the last are many times
     slower on the CPU.
     """
-    return product(_ones((x.shape[0], 1, x.shape[1]), x.dtype, str(x.place)), x)
+    return combined(_ones((x.shape[0], 1, x.shape[1]), x.dtype, str(x.place)), x)
 
 
 def spread(v, rows):
     """(task, 1, column) repeated over rows; a product for the same reason, as for broadcasting."""
-    return product(_ones((v.shape[0], rows, 1), v.dtype, str(v.place)), v)
+    return combined(_ones((v.shape[0], rows, 1), v.dtype, str(v.place)), v)
 
 
 def positive(x):

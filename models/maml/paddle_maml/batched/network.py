@@ -10,6 +10,7 @@ import paddle
 from paddle import nn
 
 from ..functional import trainable
+from ..precision import scaled, unscaled
 from .blocks import block
 from .groups import Group, grouped
 from .losses import LOSSES
@@ -180,11 +181,12 @@ class Network:
         """
         x, points = self._outputs(stages, theta, x)
         losses, g, at_loss = self.loss.forward(x, target)
+        g = scaled(g)
         gradients, arriving = [None] * len(stages), [None] * len(stages)
         for i in reversed(range(len(stages) if lowest is None else lowest, len(stages))):
             arriving[i] = g
             g, gradients[i] = stages[i].backward(points[i], theta[i], g)
-        return losses, x, gradients, (points, arriving, at_loss)
+        return losses, x, unscaled(gradients), (points, arriving, at_loss)
 
     def _outputs(self, stages, theta, x):
         """What the last stage puts out, and each stage's point."""
@@ -200,14 +202,14 @@ class Network:
         dx = None
         for i in range(lowest, len(stages)):
             dx = stages[i].tangent(points[i], theta[i], dx, v[i])
-        dg = self.loss.curvature(at_loss, dx)
+        dg = scaled(self.loss.curvature(at_loss, dx))
         result = [None] * len(stages)
         for i in reversed(range(len(stages))):
             if i < lowest:  # nothing changes there but the gradient that arrives
                 dg, result[i] = stages[i].backward(points[i], theta[i], dg)
             else:
                 dg, result[i] = stages[i].curvature(points[i], theta[i], v[i], arriving[i], dg)
-        return result
+        return unscaled(result)
 
     def _examples(self, x):
         """The stages for these examples, and the examples as they take them."""

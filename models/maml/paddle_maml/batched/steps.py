@@ -5,7 +5,7 @@ from __future__ import annotations
 import paddle
 
 from ..inner_loop import InnerStep, learned
-from .arrays import product
+from .arrays import combined
 
 
 class Step:
@@ -82,7 +82,7 @@ def for_tasks(p, tasks: int):
 def over_tasks(values, shape):
     """The sum over tasks of what stages have of a parameter, in the parameter's shape."""
     ones = paddle.ones([1, values.shape[0]], values.dtype)
-    return _as_parameter(product(ones, values.reshape([values.shape[0], -1])), shape)
+    return _as_parameter(combined(ones, values.reshape([values.shape[0], -1])), shape)
 
 
 def _by_stage(values: dict, places, chosen=lambda value: True) -> list:

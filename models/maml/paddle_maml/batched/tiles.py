@@ -6,7 +6,7 @@ import numpy as np
 import paddle
 
 from ..convolution import patch_rows
-from .arrays import product
+from .arrays import combined, product
 from .patches import Patches, Rows, look_up
 
 # Winograd's F(2, 3), in the form of Lavin and Gray (2016, "Fast Algorithms for Convolutional Neural
@@ -49,15 +49,15 @@ class Tiles(Patches):
 
     def of(self, x):
         found = look_up(x, self.table, self.outside)
-        return self._each(product(self.input, found.reshape([self.tasks, 16, -1])), self.quarter)
+        return self._each(combined(self.input, found.reshape([self.tasks, 16, -1])), self.quarter)
 
     def distribute(self, g):
-        pixels = product(self.input, g.reshape([self.tasks, 16, -1]), transpose_a=True)
+        pixels = combined(self.input, g.reshape([self.tasks, 16, -1]), transpose=True)
         return self._add_up(pixels.reshape([-1, g.shape[-1]]))
 
     def correlate(self, p, filters):
         y = product(p, self._transformed(filters, p.shape[-1]))
-        y = product(self.output, y.reshape([self.tasks, 16, -1]))
+        y = combined(self.output, y.reshape([self.tasks, 16, -1]))
         return y.reshape([self.tasks, 4 * self.quarter, -1])
 
     def in_patches(self, g, filters):
@@ -66,16 +66,16 @@ class Tiles(Patches):
 
     def in_filters(self, p, g):
         gu = product(p, self._untransformed(g), transpose_a=True)
-        gu = product(self.filter, gu.reshape([self.tasks, 16, -1]), transpose_a=True)
+        gu = combined(self.filter, gu.reshape([self.tasks, 16, -1]), transpose=True)
         return gu.reshape([self.tasks, 9 * p.shape[-1], -1])
 
     def _transformed(self, filters, channels):
-        u = product(self.filter, filters.reshape([self.tasks, 9, -1]))
+        u = combined(self.filter, filters.reshape([self.tasks, 9, -1]))
         return self._each(u, channels)
 
     def _untransformed(self, g):
         """The adjoint of the transform behind."""
-        g = product(self.output, g.reshape([self.tasks, 4, -1]), transpose_a=True)
+        g = combined(self.output, g.reshape([self.tasks, 4, -1]), transpose=True)
         return self._each(g, self.quarter)
 
     def _each(self, x, rows):
