@@ -218,15 +218,16 @@ def test_fine_tuning_trains_on_the_queries_and_adapts_in_the_test_alone():
     assert before == pytest.approx(float(plain), rel=1e-5) and after != pytest.approx(before)
 
 
-def test_curves_to_look_at_are_the_predictions_in_the_order_of_x():
-    config = {**REGRESSION, "hyper_parameters.update_step_test": 3}
+@pytest.mark.parametrize(("steps", "shown"), [(0, (0,)), (1, (0, 1)), (3, (0, 1, 3))])
+def test_curves_to_look_at_are_the_predictions_in_the_order_of_x(steps, shown):
+    config = {**REGRESSION, "hyper_parameters.update_step_test": steps}
     model_class = DygraphModel()
     model = model_class.create_model(config)
     tasks = points(2)
     first, second = model_class.episodes(model, tasks, config)
     support_x, support_y, query_x, query_y = (part[1] for part in tasks)
     order = np.argsort(query_x.numpy()[:, 0])
-    assert second.steps == (0, 1, 3) and second.predictions.shape == (3, 7)
+    assert second.steps == shown and second.predictions.shape == (len(shown), 7)
     assert np.array_equal(second.query_x, query_x.numpy()[order, 0])
     assert np.array_equal(second.query_y, query_y.numpy()[order, 0])
     for steps, prediction in zip(second.steps, second.predictions):
