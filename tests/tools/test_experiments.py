@@ -224,7 +224,9 @@ def test_tables_show_each_seed_and_their_spread_and_nothing_else_changes(ended, 
         for line in text.splitlines()
         if line.startswith("|")
     ]
-    assert rows[0] == [*["", "published", "accuracy", "tasks", "meta-steps", "training", "seeds"]]
+    assert rows[0] == [
+        *["experiment", "published", "accuracy", "tasks", "meta-steps", "training", "seeds"]
+    ]
     assert rows[3] == ["broken", "", "not run", "", "", "", ""]
     per_step = [meta_test(ended.out / f"tiny-{seed}") for seed in (1, 2)]
     accuracy = 100 * np.array([m["accuracy_per_step"] for m in per_step])
@@ -236,9 +238,9 @@ def test_tables_show_each_seed_and_their_spread_and_nothing_else_changes(ended, 
         f"{accuracy[1, step]:.2f} ± {ci95[1, step]:.2f} %"
         for step in (-1, 0, 2)
     ]
-    assert rows[2][:5] == ["Tiny", "98.7 ± 0.4 % (A paper)", cells[0], "20", str(STEPS)]
+    assert rows[2][:5] == ["Tiny", "98.7 ± 0.4 %, A paper", cells[0], "20", str(STEPS)]
     assert rows[2][6] == "1, 2"
-    assert rows[6][:4] == ["Tiny", "98.7 ± 0.4 % (A paper)", *cells[1:]]
+    assert rows[6][:4] == ["Tiny", "98.7 ± 0.4 %, A paper", *cells[1:]]
 
 
 @pytest.mark.parametrize(
@@ -354,5 +356,5 @@ def test_the_projects_list_has_its_tables_in_the_results():
     listing = read_listing(str(ROOT / "docs/experiments.yaml"))
     text = (ROOT / "docs/results.md").read_text(encoding="utf-8")
     assert {name for _, name, *_ in tables.MARKED.findall(text)} == {*listing.tables}
-    shown = {e.name for table in listing.tables.values() for e in table.experiments}
-    assert {*listing.experiments} == shown
+    views = [*listing.tables.values(), *listing.plots.values()]
+    assert {*listing.experiments} == {e.name for view in views for e in view.experiments}

@@ -13,7 +13,7 @@ import numpy as np
 from utils.errors import UserError
 from utils.experiments.listing import FIGURE, Experiment, Listing, Table
 from utils.experiments.running import META_TEST, Record, differing, directory_of, read_record
-from utils.measure import shown
+from utils.measure import SHARES, shown
 from utils.progress import logger
 from utils.report.markup import duration
 
@@ -59,7 +59,7 @@ def render(text: str, listing: Listing, out: Path) -> str:
 
 def markdown(table: Table, out: Path) -> str:
     """A table with its title."""
-    header = ["", "published", *table.figures, "tasks", "meta-steps", "training", "seeds"]
+    header = ["experiment", "published", *table.figures, "tasks", "meta-steps", "training", "seeds"]
     rows = [[e.label, published(e), *cells(e, table, out)] for e in table.experiments]
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join([f"**{table.title}**", "", *(f"| {' | '.join(line)} |" for line in lines)])
@@ -121,14 +121,19 @@ def measured(path: str, measurements: list[tuple[float, float | None]]) -> str:
     --------
     >>> measured("accuracy", [(0.98, 0.004), (0.97, 0.005)])
     '97.50 %, 97.00 % to 98.00 %; by seed: 98.00 ± 0.40 %, 97.00 ± 0.50 %'
+    >>> measured("mse_per_step[1]", [(0.5, 0.1), (0.25, 0.05)])
+    '0.375, 0.25 to 0.5; by seed: 0.5 ± 0.1, 0.25 ± 0.05'
     """
     name = FIGURE.fullmatch(path)[1].replace("_per_step", "")
     each = [shown(name, value, ci) for value, ci in measurements]
     values = [value for value, _ in measurements]
     if len(values) == 1:
         return each[0]
-    spread = f"{shown(name, min(values))} to {shown(name, max(values))}"
-    return f"{shown(name, float(np.mean(values)))}, {spread}; by seed: {', '.join(each)}"
+    mean, low, high = (
+        shown(name, value) if name in SHARES else f"{value:.4g}"
+        for value in (float(np.mean(values)), min(values), max(values))
+    )
+    return f"{mean}, {low} to {high}; by seed: {', '.join(each)}"
 
 
 def extent(values: list, write) -> str:
@@ -138,5 +143,4 @@ def extent(values: list, write) -> str:
 
 
 def published(experiment: Experiment) -> str:
-    source = f" ({experiment.source})" if experiment.source else ""
-    return f"{experiment.published}{source}" if experiment.published else ""
+    return ", ".join(filter(None, [experiment.published, experiment.source]))
