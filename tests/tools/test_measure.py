@@ -29,3 +29,8 @@ def test_single_numbers_are_kept():
 def test_of_a_single_task_there_is_no_interval():
     assert shown("acc", 0.5, 0.0123) == "50.00 ± 1.23 %"
     assert shown("acc", 0.5, math.nan) == shown("acc", 0.5, None) == "50.00 %"
+
+
+def test_an_error_is_shown_as_it_is():
+    assert shown("mse", 0.34716, 0.0338) == "0.3472 ± 0.034"
+    assert shown("mse", 0.34716, math.nan) == "0.34716"
