@@ -366,10 +366,16 @@ def test_different_numbers_of_tasks_are_named(tasks):
         MAML(small_net(), 0.1)(support_x, support_y, query_x[:2], query_y)
 
 
+class Bessel(nn.Layer):
+    def forward(self, x):
+        return paddle.i0(x)
+
+
 def test_an_operator_without_a_second_gradient_is_named():
-    maml = MAML(nn.Sequential(nn.Linear(2, 3), nn.SELU()), 0.1, loss=functional.mse_loss)
+    net = nn.Sequential(nn.Linear(2, 3), Bessel())
+    maml = MAML(net, 0.1, loss=functional.mse_loss)
     x, y = paddle.ones([1, 4, 2]), paddle.ones([1, 4, 3])
-    with pytest.raises(NotImplementedError, match="the operator selu twice: .* order=1"):
+    with pytest.raises(NotImplementedError, match="the operator i0 twice: .* order=1"):
         maml(x, y, x, y)
     MAML(maml.net, 0.1, order=1, loss=functional.mse_loss)(x, y, x, y)[0].backward()
 

@@ -11,10 +11,9 @@ from functools import lru_cache
 
 import numpy as np
 import paddle
-from paddle import _C_ops
 from paddle.autograd import PyLayer
 
-_native_embedding = _C_ops.embedding
+from .native import native
 
 
 def convolve(x, filters, stride, padding, dilation, twice):
@@ -82,7 +81,7 @@ class _AddUp(PyLayer):
 def _native_look_up(x, table):
     padded = paddle.concat([x, paddle.zeros([1, x.shape[1]], x.dtype)]) if table.padded else x
     # gather does the same as embedding, but its gradient is three times slower on the CPU.
-    return _native_embedding(table.rows, padded, -1, False)
+    return native.embedding(table.rows, padded, -1, False)
 
 
 def _output_size(size, kernel, stride, padding, dilation):

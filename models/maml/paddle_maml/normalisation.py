@@ -41,6 +41,20 @@ def group_norm(x, weight, bias, epsilon, groups):
     return _affine(y, weight, bias, _ByRow(images)).reshape(x.shape)
 
 
+def instance_norm(x, weight, bias, epsilon):
+    """Normalise each channel of `x` (N, C, ...) of each example by itself."""
+    return group_norm(x, weight, bias, epsilon, x.shape[1])
+
+
+def rms_norm(x, weight, normalized_shape, epsilon):
+    """Divide by the root of the mean square over the last axes; and its reciprocal."""
+    sizes = [normalized_shape] if isinstance(normalized_shape, int) else list(normalized_shape)
+    rows = x.reshape([-1, math.prod(sizes)])
+    inverse_root = paddle.rsqrt((rows * rows).mean(-1, keepdim=True) + epsilon)
+    y = (rows * inverse_root).reshape(x.shape)
+    return (y if weight is None else y * weight.reshape(sizes)), inverse_root.squeeze(-1)
+
+
 def _affine(y, weight, bias, channel):
     """y * weight + bias per channel; None leaves out either."""
     y = y if weight is None else y * channel.spread(weight)

@@ -12,10 +12,23 @@ from functools import partial
 import paddle
 from paddle import _C_ops
 
-from . import activations, classification
+from . import (
+    activations,
+    algebra,
+    arithmetic,
+    attention,
+    classification,
+    impossible,
+    linear_maps,
+    losses,
+    recurrence,
+    reductions,
+    selection,
+)
 from .convolution import convolve, embedding
-from .max_pool import ceil_padding, extreme, max_pool2d
-from .normalisation import batch_norm, group_norm, layer_norm
+from .max_pool import ceil_padding, max_pool
+from .normalisation import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
+from .packing import tied
 from .precision import lowered
 from .replacement import replaced
 
@@ -37,12 +50,19 @@ def once_differentiable():
 def twice_differentiable():
     """A context in which Paddle's operators can be differentiated twice, exactly.
 
-    Covers what Paddle lacks a double gradient for: the softmax family and `cross_entropy`,
-    `flatten`, `max` and `min`, max-pooling over images, layer and group norm, `embedding`,
-    `dropout`, gelu, swish, mish, hardswish and more; and batch norm, whose double gradient Paddle
-    has but in seconds per call. Batch norm uses the batch at hand, as in `once_differentiable`.
-    Values and first gradients are those of the operators replaced, but of equal maxima the first
-    alone gets the gradient. Works on the whole process, not one thread.
+    Covers what Paddle lacks a double gradient for, or crashes or is wrong at: losses, activations,
+    reductions, slices, products, convolutions, pooling, normalisations, resampling, recurrent
+    layers and attention; and batch norm, whose double gradient Paddle has but in seconds per call.
+    Batch norm uses the batch at hand, as in `once_differentiable`. Values and first gradients are
+    those of the operators replaced, but of equal maxima the first alone gets the gradient of `max`.
+    Gradients may be taken inside the context or after it. Works on the whole process, not one
+    thread.
+
+    Raises
+    ------
+    NotImplementedError
+        Inside the context, by the operators in `impossible.WAYS_OUT` for an input that autograd
+        follows; it says what to do instead.
 
     Examples
     --------
@@ -56,7 +76,7 @@ def twice_differentiable():
     >>> [round(v, 4) for v in h.flatten().tolist()]
     [0.1966, -0.1966]
     """
-    return replaced(_TWICE_DIFFERENTIABLE)
+    return replaced(_TWICE_DIFFERENTIABLE, _METHODS)
 
 
 def _batch_norm_once(x, mean, variance, weight, bias, is_test, momentum, epsilon, layout, *_):
@@ -82,20 +102,12 @@ def _conv2d(x, filters, stride, padding, how, dilation, groups, layout, twice):
         reach = [d * (k - 1) + 1 for k, d in zip(filters.shape[2:], dilation)]
         padding = _explicit_padding(x.shape[1:3], reach, stride, padding, how)
         return convolve(x, filters, stride, padding, dilation, twice)
-    x = _tied(x, filters) if twice else x
+    x = tied(x, filters) if twice else x
     return _native["conv2d"](x, filters, stride, padding, how, dilation, groups, layout)
 
 
 def _conv3d_twice(x, filters, *setting):
-    return _native["conv3d"](_tied(x, filters), filters, *setting)
-
-
-def _tied(x, filters):
-    """`x`, which autograd has to follow if it follows the filters.
-
-    Paddle loses the filters' second gradient where the input of a convolution is a constant.
-    """
-    return x + 0 * filters.sum() if x.stop_gradient and not filters.stop_gradient else x
+    return _native["conv3d"](tied(x, filters), filters, *setting)
 
 
 def _group_norm(x, weight, bias, epsilon, groups, layout):
@@ -104,14 +116,6 @@ def _group_norm(x, weight, bias, epsilon, groups, layout):
     to_front = [0, x.ndim - 1, *range(1, x.ndim - 1)]
     to_back = [0, *range(2, x.ndim), 1]
     return group_norm(x.transpose(to_front), weight, bias, epsilon, groups).transpose(to_back)
-
-
-def _flatten(x, start_axis, stop_axis):
-    rank = x.ndim
-    if rank == 0:
-        return x.reshape([1])
-    start, stop = start_axis % rank, stop_axis % rank
-    return x.reshape([*x.shape[:start], -1, *x.shape[stop + 1 :]])
 
 
 def _mean_all(x):
@@ -124,94 +128,108 @@ def _logsumexp(x, axis=None, keepdim=False, reduce_all=False):
 
 
 def _cross_entropy_with_softmax(x, label, soft_label, use_softmax, _stable, ignore_index, axis):
-    if not use_softmax:
-        raise NotImplementedError(
-            "cross_entropy(use_softmax=False) has no second gradient here: "
-            "pass logits and leave use_softmax=True."
-        )
-    loss = classification.cross_entropy(x, label, soft_label, ignore_index, axis)
-    return classification.softmax(x.detach(), axis), loss
+    loss = classification.cross_entropy(x, label, soft_label, use_softmax, ignore_index, axis)
+    return (classification.softmax(x.detach(), axis) if use_softmax else x), loss
 
 
-def _pool2d(x, kernel, stride, padding, ceil_mode, exclusive, layout, kind, whole, adaptive, how):
+def _pool(x, kernel, stride, padding, ceil_mode, exclusive, layout, kind, whole, adaptive, how):
+    setting = kernel, stride, padding, ceil_mode, exclusive
     if kind != "max":
-        return _native["pool2d"](
-            x, kernel, stride, padding, ceil_mode, exclusive, layout, kind, whole, adaptive, how
-        )
-    if layout == "NHWC":
-        front = x.transpose([0, 3, 1, 2])
-        y = _pool2d(
-            front, kernel, stride, padding, ceil_mode, exclusive, "NCHW", kind, whole, adaptive, how
-        )
-        return y.transpose([0, 2, 3, 1])
+        average = _native["pool2d"] if x.ndim == 4 else linear_maps.OPERATORS["pool3d"]
+        return average(x, *setting, layout, kind, whole, adaptive, how)
+    if layout[1] != "C":
+        last = x.ndim - 1
+        front = x.transpose([0, last, *range(1, last)])
+        y = _pool(front, *setting, layout[0] + "C" + layout[1:-1], kind, whole, adaptive, how)
+        return y.transpose([0, *range(2, x.ndim), 1])
+    size = x.shape[2:]
     if adaptive or whole:
-        return max_pool2d(x, kernel if adaptive else x.shape[2:], [1, 1], adaptive=adaptive)[0]
-    top, bottom, left, right = _explicit_padding(x.shape[2:], kernel, stride, padding, how)
+        return max_pool(x, kernel if adaptive else size, [1] * len(size), adaptive=adaptive)[0]
+    sides = list(_explicit_padding(size, kernel, stride, padding, how))
+    before, after = sides[0::2], sides[1::2]
     if ceil_mode:
-        bottom += ceil_padding(x.shape[2], kernel[0], stride[0], top, bottom)
-        right += ceil_padding(x.shape[3], kernel[1], stride[1], left, right)
-    if (top, left) != (bottom, right):
-        x = paddle.nn.functional.pad(x, [left, right, top, bottom], value=float("-inf"))
-        top = left = 0
-    return max_pool2d(x, kernel, stride, (top, left))[0]
+        reach = zip(size, kernel, stride, before, after)
+        after = [end + ceil_padding(*axis, end) for *axis, end in reach]
+    if before != after:
+        pairs = [(start, end) for start, end in zip(before, after)]
+        sides = [n for pair in reversed(pairs) for n in pair]  # the last axis comes first
+        x = paddle.nn.functional.pad(x, sides, value=float("-inf"), data_format=layout)
+        before = [0] * len(size)
+    return max_pool(x, kernel, stride, before)[0]
 
 
 def _explicit_padding(size, kernel, stride, padding, how):
-    """Paddle's padding argument as (top, bottom, left, right)."""
+    """Paddle's padding argument as (before, after) of each axis in turn."""
     if how == "VALID":
-        return 0, 0, 0, 0
+        return [0] * (2 * len(size))
     if how == "SAME":
         total = [max((-(-n // s) - 1) * s + k - n, 0) for n, k, s in zip(size, kernel, stride)]
-        return total[0] // 2, -(-total[0] // 2), total[1] // 2, -(-total[1] // 2)
-    if len(padding) == 2:
-        return padding[0], padding[0], padding[1], padding[1]
-    return tuple(padding)
+        return [side for n in total for side in (n // 2, -(-n // 2))]
+    if len(padding) == len(size):
+        return [n for n in padding for _ in range(2)]
+    return list(padding)
 
 
-def _max_pool2d_with_index(x, kernel, stride, padding, whole, adaptive, *ceil_mode):
-    if any(ceil_mode):
-        raise NotImplementedError(
-            "max_pool2d(return_mask=True, ceil_mode=True) has no second gradient here: "
-            "drop return_mask or ceil_mode."
-        )
+def _max_pool_with_index(x, kernel, stride, padding, whole, adaptive, *ceil_mode):
     if whole:
-        kernel, stride, padding = x.shape[2:], [1, 1], [0, 0]
-    return max_pool2d(x, kernel, stride, padding, adaptive)
+        kernel, stride, padding = x.shape[2:], [1] * (x.ndim - 2), [0] * (x.ndim - 2)
+    return max_pool(x, kernel, stride, padding, adaptive, *ceil_mode)
 
 
-# In 2.6.2 every one of several equal maxima gets the whole gradient.
-_EXTREMES = {
-    "max": lambda x, axis, keepdim: extreme(x, axis, keepdim, paddle.argmax),
-    "min": lambda x, axis, keepdim: extreme(x, axis, keepdim, paddle.argmin),
-}
 _ONCE_DIFFERENTIABLE = {
     "batch_norm": _batch_norm_once,
     "conv2d": partial(_conv2d, twice=False),
-    **_EXTREMES,
+    "max": selection.OPERATORS["max"],
+    "min": selection.OPERATORS["min"],
 }
-_TWICE_DIFFERENTIABLE = {
-    **_EXTREMES,
+
+
+def _as_named(function):
+    """`function` for Paddle 3, which passes on what its callers name, also by PyTorch's names."""
+
+    def call(*arguments, **named):
+        named = {_NAMES.get(name, name): x for name, x in named.items() if name != "name"}
+        if named.pop("out", None) is not None:
+            raise NotImplementedError("out=... has no second gradient: use what is returned.")
+        return function(*arguments, **named)
+
+    return call
+
+
+_NAMES = {"input": "x", "other": "y", "dim": "axis"}
+_REPLACED = {
+    **activations.OPERATORS,
+    **algebra.OPERATORS,
+    **arithmetic.OPERATORS,
+    **attention.OPERATORS,
+    **impossible.OPERATORS,
+    **linear_maps.OPERATORS,
+    **losses.OPERATORS,
+    **recurrence.OPERATORS,
+    **reductions.OPERATORS,
+    **selection.OPERATORS,
     "batch_norm": _batch_norm_twice,
     "conv2d": partial(_conv2d, twice=True),
-    "bmm": lambda x, y: paddle.matmul(x, y),
     "conv3d": _conv3d_twice,
-    "dot": lambda x, y: (x * y).sum(-1),
+    "cross_entropy_with_softmax": _cross_entropy_with_softmax,
     "dropout": lambda x, *setting: activations.dropout(x, _native["dropout"], *setting),
     "embedding": lambda ids, weight, padding_idx, _sparse: embedding(ids, weight, padding_idx),
-    "gelu": activations.gelu,
     "group_norm": _group_norm,
-    "hardswish": activations.hardswish,
+    "gumbel_softmax": classification.gumbel_softmax,
+    "instance_norm": instance_norm,
     "layer_norm": layer_norm,
-    "mish": activations.mish,
-    "mv": lambda x, y: (x * y).sum(-1),
-    "swish": activations.swish,
-    "cross_entropy_with_softmax": _cross_entropy_with_softmax,
-    "exp": activations.Exp.apply,
-    "flatten": _flatten,
     "log_softmax": lambda x, axis, **_: classification.log_softmax(x, axis),
     "logsumexp": _logsumexp,
-    "max_pool2d_with_index": _max_pool2d_with_index,
+    "max_pool2d_with_index": _max_pool_with_index,
+    "max_pool3d_with_index": _max_pool_with_index,
     "mean_all": _mean_all,
-    "pool2d": _pool2d,
+    "pool2d": _pool,
+    "pool3d": _pool,
+    "rms_norm": rms_norm,
     "softmax": lambda x, axis, **_: classification.softmax(x, axis),
 }
+_TWICE_DIFFERENTIABLE = {
+    name: _as_named(function) for name, function in _REPLACED.items() if hasattr(_C_ops, name)
+}
+# What Paddle does not look up there.
+_METHODS = [*arithmetic.METHODS, *linear_maps.METHODS]

@@ -8,13 +8,17 @@ from paddle import _C_ops
 
 
 @contextmanager
-def replaced(replacements: dict):
-    """Run with `replacements`, by name, for attributes of `paddle._C_ops`."""
-    before = {name: getattr(_C_ops, name) for name in replacements}
+def replaced(replacements: dict, methods=()):
+    """Run with `replacements`, by name, for attributes of `paddle._C_ops`.
+
+    `methods` are others to replace: the object, the attribute's name and what takes its place.
+    """
+    slots = [*((_C_ops, name, function) for name, function in replacements.items()), *methods]
+    before = [(owner, name, getattr(owner, name)) for owner, name, _ in slots]
     try:
-        for name, function in replacements.items():
-            setattr(_C_ops, name, function)
+        for slot in slots:
+            setattr(*slot)
         yield
     finally:
-        for name, function in before.items():
-            setattr(_C_ops, name, function)
+        for slot in before:
+            setattr(*slot)
