@@ -6,6 +6,7 @@ What is computed is the table in `tests/cases`.
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 
 import numpy as np
 import paddle
@@ -217,3 +218,24 @@ def test_nothing_is_kept_of_a_graph(code):
 
     allocated()
     assert allocated() == allocated()
+
+
+@pytest.mark.parametrize(
+    ("function", "slope"),
+    [(F.selu, 1.7580993408473766), (lambda x: F.prelu(x, paddle.full([1], 0.25, x.dtype)), 0.25)],
+    ids=["selu", "prelu"],
+)
+def test_slope_at_zero_is_paddles(function, slope):
+    for context in nullcontext, twice_differentiable:
+        x = tensor([0.0])
+        with context():
+            (g,) = paddle.grad(function(x), [x])
+        assert g.item() == pytest.approx(slope, rel=1e-6)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_gather_of_one(axis):
+    x, place = tensor(RNG.normal(size=(3, 2))), paddle.to_tensor(1)
+    with twice_differentiable():
+        found = paddle.gather(x, place, axis=axis)
+    np.testing.assert_array_equal(found.numpy(), paddle.gather(x, place, axis=axis).numpy())

@@ -33,6 +33,7 @@ cosh = _smooth("cosh", lambda x: sinh(x))
 reciprocal = _smooth("reciprocal", lambda x: -native.square(reciprocal(x)))
 log_sigmoid = _smooth("logsigmoid", lambda x: native.sigmoid(-x))
 erfinv = _smooth("erfinv", lambda x: math.sqrt(math.pi) / 2 * exp(native.square(erfinv(x))))
+selu = _smooth("selu", lambda x, *setting: _selu_derivative(x, *setting))
 polygamma = _smooth("polygamma", lambda x, n: polygamma(x, n + 1))
 
 
@@ -43,10 +44,11 @@ def gelu(x, approximate=False, *_):
     return 0.5 * x * (1 + erf(x / math.sqrt(2)))
 
 
-def selu(x, scale, alpha):
-    """scale x, below zero scale alpha (exp(x) - 1)."""
+def _selu_derivative(x, scale, alpha):
+    """scale; below zero scale alpha exp(x), which is selu(x) + scale alpha."""
     scale, alpha = attribute(scale), attribute(alpha)
-    return scale * (native.relu(x) + alpha * OPERATORS["expm1"](-native.relu(-x)))
+    positive = (x.detach() > 0).astype(x.dtype)
+    return positive * scale + (1 - positive) * (selu(x, scale, alpha) + scale * alpha)
 
 
 def swish(x):
@@ -72,7 +74,13 @@ def prelu(x, weight, data_format, mode):
         weight = weight.reshape(shape)
     elif mode == "element":
         weight = weight.reshape([1, *x.shape[1:]])
-    return native.relu(x) - weight * native.relu(-x)
+    return x * _slope(x, weight)
+
+
+def _slope(x, below):
+    """1 where x is positive, `below` elsewhere: at 0, too, as in Paddle."""
+    positive = (x.detach() > 0).astype(x.dtype)
+    return positive + (1 - positive) * below
 
 
 def swiglu(x, y=None):
@@ -92,17 +100,23 @@ def rrelu(x, *setting):
     """x, below zero times a random slope."""
     with paddle.no_grad():
         slope = -native.rrelu(-paddle.ones_like(x), *setting)
-    return native.relu(x) - slope * native.relu(-x)
+    return x * _slope(x, slope)
 
 
-def dropout(x, native, *setting):
+def dropout(x, *setting):
     """What Paddle's dropout makes of ones, times `x`: linear in `x`.
 
     paddlepaddle 2.6 returns its mask too.
     """
     with paddle.no_grad():
-        factor = native(paddle.ones_like(x), *setting)
+        factor = native.dropout(paddle.ones_like(x), *setting)
     return (x * factor[0], *factor[1:]) if isinstance(factor, tuple) else x * factor
+
+
+def dropped_out(x, rate):
+    """`x` with entries left out at random and the others scaled up, as in training."""
+    y = dropout(x, None, rate, False, "upscale_in_train", 0, False)
+    return y[0] if isinstance(y, tuple) else y
 
 
 OPERATORS = {
@@ -120,6 +134,7 @@ OPERATORS = {
     "swish": swish,
     "mish": mish,
     "hardswish": hardswish,
+    "dropout": dropout,
     "prelu": prelu,
     "rrelu": rrelu,
     "swiglu": swiglu,

@@ -79,7 +79,8 @@ def _method(name, function, is_followed):
     swapped = name.startswith("__r")
 
     def method(tensor, other):
-        if not is_followed(tensor, other):
+        mixed = isinstance(other, paddle.Tensor) and other.dtype != tensor.dtype
+        if mixed or not is_followed(tensor, other):
             return native(tensor, other)
         if not isinstance(other, paddle.Tensor):
             other = paddle.full_like(tensor, other).detach()

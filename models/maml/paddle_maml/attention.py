@@ -6,9 +6,8 @@ import math
 
 import paddle
 
-from .activations import dropout
+from .activations import dropped_out
 from .classification import softmax
-from .native import native
 
 
 def masked_softmax(x):
@@ -31,9 +30,7 @@ def flash_attention(
     scores = scores if mask is None else scores + mask
     weights = masked_softmax(scores) if causal else softmax(scores)
     if dropout_rate and not is_test:
-        setting = None, dropout_rate, False, "upscale_in_train", 0, False
-        weights = dropout(weights, native.dropout, *setting)
-        weights = weights[0] if isinstance(weights, tuple) else weights
+        weights = dropped_out(weights, dropout_rate)
     return paddle.matmul(weights, value).transpose([0, 2, 1, 3]), weights, None, None
 
 

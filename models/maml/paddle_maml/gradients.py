@@ -18,9 +18,9 @@ def with_gradient(function, gradient, *inputs):
     followed = {i: x for i, x in inputs.items() if not x.stop_gradient}
     if not followed or not paddle.is_grad_enabled():
         return function(*inputs.values())
-    return _WithGradient.apply(
-        Packing(followed).pack(followed), _Rule(function, gradient, inputs, Packing(followed))
-    )
+    packing = Packing(followed)
+    rule = _Rule(function, gradient, inputs, packing)
+    return _WithGradient.apply(packing.pack(followed), rule)
 
 
 def elementwise(function, derivatives, *inputs):

@@ -111,9 +111,11 @@ def _moved(name):
 def gather(x, index, axis=0):
     """Rows by number; along other axes paddlepaddle 2.6 loses gradients of what it takes twice."""
     axis = int(axis) % x.ndim
+    if axis == 0:
+        return multilinear(lambda x: native.gather(x, index, 0), x)
     order = [axis, *(a for a in range(x.ndim) if a != axis)]
-    rows = multilinear(lambda x: native.gather(x, index, 0), x.transpose(order))
-    return rows.transpose([order.index(a) for a in range(x.ndim)])
+    rows = gather(x.transpose(order), index)
+    return rows if index.ndim == 0 else rows.transpose([order.index(a) for a in range(x.ndim)])
 
 
 def pixel_unshuffle(x, factor, layout="NCHW"):

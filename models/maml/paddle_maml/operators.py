@@ -32,7 +32,7 @@ from .packing import tied
 from .precision import lowered
 from .replacement import replaced
 
-_native = {name: getattr(_C_ops, name) for name in ("batch_norm", "dropout", "pool2d")}
+_native = {name: getattr(_C_ops, name) for name in ("batch_norm", "pool2d")}
 _native.update(conv2d=lowered("conv2d"), conv3d=lowered("conv3d"))
 
 
@@ -212,7 +212,6 @@ _REPLACED = {
     "conv2d": partial(_conv2d, twice=True),
     "conv3d": _conv3d_twice,
     "cross_entropy_with_softmax": _cross_entropy_with_softmax,
-    "dropout": lambda x, *setting: activations.dropout(x, _native["dropout"], *setting),
     "embedding": lambda ids, weight, padding_idx, _sparse: embedding(ids, weight, padding_idx),
     "group_norm": _group_norm,
     "gumbel_softmax": classification.gumbel_softmax,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import paddle
 
-from .activations import dropout
+from .activations import dropped_out
 from .native import native
 
 
@@ -33,7 +33,7 @@ def recurrent(
             last.append(end)
         x = paddle.concat(outputs, -1) if bidirectional else outputs[0]
         if dropout_rate and not is_test and layer + 1 < layers:
-            x = _dropped_out(x, dropout_rate)
+            x = dropped_out(x, dropout_rate)
     return x, dropout_state, [paddle.stack(list(state)) for state in zip(*last)]
 
 
@@ -74,11 +74,6 @@ _CELLS = {
     "RNN_TANH": lambda x, hidden, _: (native.tanh(x + hidden),),
     "RNN_RELU": lambda x, hidden, _: (native.relu(x + hidden),),
 }
-
-
-def _dropped_out(x, rate):
-    y = dropout(x, native.dropout, None, rate, False, "upscale_in_train", 0, False)
-    return y[0] if isinstance(y, tuple) else y
 
 
 OPERATORS = {"rnn": recurrent}
