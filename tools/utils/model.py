@@ -73,7 +73,7 @@ def create_loader(config: dict, split: str, drop_last: bool = False) -> Loader:
     if not directory.is_dir():
         raise UserError(
             f"runner.{split}_data_dir: there is no directory {directory}: correct the path, or "
-            "make the data (prepare.py of datasets/omniglot or datasets/mini_imagenet)."
+            "make the data: python datasets/omniglot/prepare.py, or that of datasets/mini_imagenet."
         )
     files = [os.path.join(directory, name) for name in os.listdir(directory)]
     if not files:
