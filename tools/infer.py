@@ -30,7 +30,7 @@ def main():
     visual = Visual(directory, "infer") if config.get("runner.use_visual", False) else None
     for number, path in enumerate(found):
         logger.info(f"load model {path}")
-        checkpoint.load(path, model)
+        checkpoint.load(path, model, use=use_another(config))
         name = path.resolve().name
         metrics, names, tensors = evaluate(model_class, model, loader, name, config)
         summary = None
@@ -50,6 +50,11 @@ def checkpoints(directory: Path, config: dict) -> list[Path]:
     if end <= first:
         raise UserError("runner.infer_end_epoch has to lie above runner.infer_start_epoch.")
     return [directory / str(epoch) for epoch in range(first, end)]
+
+
+def use_another(config: dict) -> str | None:
+    """How to test another checkpoint than a damaged one that was asked for by its number."""
+    return "test it with runner.infer_start_epoch" if "runner.infer_end_epoch" in config else None
 
 
 def report(summary: dict, path: Path, directory: Path, config: dict) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
 
@@ -13,12 +15,14 @@ import paddle
 from utils import checkpoint, processes, randomness
 from utils.checkpoint import Position
 from utils.config import path_of, required
-from utils.errors import UserError, run
+from utils.errors import run, writing
 from utils.evaluate import check_evaluates, evaluate
 from utils.history import History, changed
+from utils.lock import locked
 from utils.measure import gradient_norm, measured
 from utils.model import create_loader, open_tool
 from utils.progress import Progress, logger
+from utils.stop import Stop
 from utils.visual import Visual, log_writer
 
 
@@ -39,14 +43,19 @@ def main():
         if count > 1:  # a user's mistakes are told of while there is one process to tell
             create_loaders(config)
             model = create_model(model_class, config)
-            model_class.create_optimizer(model, config)
+            optimizer = model_class.create_optimizer(model, config)
             directory = make_save_path(config)
-            newest = checkpoint.find_newest(directory)
-            if config.get("runner.resume", False) and newest:
-                checkpoint.load(newest, model)
-            processes.launch(count, directory / "log")
+            with locked(directory):
+                if config.get("runner.resume", False):
+                    checkpoint.resume(directory, model, optimizer)
+            sys.exit(processes.run(count, work, directory / "log"))
     randomness.seed(config.get("runner.seed", 12345))
     train(model_class, config)
+
+
+def work() -> None:
+    """What each of several processes does."""
+    run(main)
 
 
 def create_loaders(config):
@@ -62,20 +71,16 @@ def create_model(model_class, config):
         check_evaluates(model_class, config)
     model = model_class.create_model(config)
     if "runner.model_init_path" in config:
-        checkpoint.load(path_of(config, config["runner.model_init_path"]), model)
+        found = path_of(config, config["runner.model_init_path"])
+        checkpoint.load(found, model, use="name it in runner.model_init_path")
     return model
 
 
 def make_save_path(config) -> Path:
     """The directory for checkpoints, made if need be."""
     directory = path_of(config, config.get("runner.model_save_path", "model_output"))
-    try:
+    with writing(f"{directory}, which is runner.model_save_path"):
         directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"runner.model_save_path: cannot write to {directory} ({error.strerror}): "
-            "name another directory."
-        ) from error
     return directory
 
 
@@ -90,40 +95,56 @@ def train(model_class, config) -> None:
     leading = paddle.distributed.get_rank() == 0
     loader, valid = create_loaders(config)
     directory = make_save_path(config)
-    position = begin(directory, model, optimizer, config, leading)
-    records = open_records(directory, config, position.step) if leading else []
-    config["meta_steps"] = position.step  # for models that count them, lest they begin anew
-    seconds = config.get("runner.save_seconds", 60)
-    saved = time.time()
-    while position.epoch < required(config, "runner.epochs"):
-        host_state = randomness.host_state()
-        steps = train_epoch(model_class, parallel, optimizer, loader, position, config)
-        for position, values in steps:
-            for record in records if values else ():
-                record.add("train", position.epoch, position.step, values)
-            if leading and seconds and time.time() - saved >= seconds:
-                checkpoint.save(directory, position, model, optimizer, host_state)
-                saved = time.time()
-        ended, position = position, Position(position.epoch + 1, 0, position.step)
-        if leading:
-            values = None
-            if valid is not None:
-                if seconds:  # lest a kill while validating lose more than that
+    with locked(directory) if leading else nullcontext(), Stop() as stop:
+        position = begin(directory, model_class, model, optimizer, config, leading)
+        records = open_records(directory, config, position) if leading else []
+        config["meta_steps"] = position.step  # for models that count them, lest they begin anew
+        seconds = config.get("runner.save_seconds", 60)
+        saved = time.time()
+        while position.epoch < required(config, "runner.epochs"):
+            host_state = randomness.host_state()
+            steps = train_epoch(model_class, parallel, optimizer, loader, position, config)
+            for position, values in steps:
+                for record in records if values else ():
+                    record.add("train", position.epoch, position.step, values)
+                stopping = stop.agreed()
+                due = seconds and time.time() - saved >= seconds
+                if leading and (stopping or due):
+                    checkpoint.save(directory, position, model, optimizer, host_state)
+                    saved = time.time()
+                if stopping:
+                    processes.wait_for_all()
+                    raise stop.stopped(directory / position.name)
+            ended, position = position, Position(position.epoch + 1, 0, position.step)
+            if leading:
+                values = None
+                if valid is not None:  # lest a kill or a stop while validating lose more than that
                     checkpoint.save(directory, ended, model, optimizer, host_state)
-                values = validate(model_class, model, valid, position, records, config)
-            checkpoint.save(directory, position, model, optimizer, randomness.host_state(), values)
-            saved = time.time()
-            if values:
-                lower_is_better = getattr(model_class, "lower_is_better", False)
-                checkpoint.mark_best(directory, next(iter(values)), lower_is_better)
+                    with stop.at_once(directory / ended.name):
+                        values = validate(model_class, model, valid, position, records, config)
+                host_state = randomness.host_state()
+                checkpoint.save(directory, position, model, optimizer, host_state, values)
+                saved = time.time()
+                select(directory, model_class, config)
     logger.info(f"checkpoints are in {directory}")
 
 
-def begin(directory, model, optimizer, config, leading) -> Position:
+def select(directory, model_class, config) -> None:
+    """Mark the best of the epochs and remove those that need not be kept."""
+    if "runner.valid_data_dir" in config:
+        checkpoint.mark_best(directory, getattr(model_class, "lower_is_better", False))
+    if "runner.keep_checkpoints" in config:
+        checkpoint.prune(directory, config["runner.keep_checkpoints"])
+
+
+def begin(directory, model_class, model, optimizer, config, leading) -> Position:
     """Go on from the newest checkpoint, or put those of an earlier training aside."""
     if config.get("runner.resume", False):
         position = checkpoint.resume(directory, model, optimizer)
         logger.info(f"going on with epoch {position.epoch}, batch {position.batch}")
+        if leading:  # a kill may have come before that
+            checkpoint.tidy(directory)
+            select(directory, model_class, config)
         if leading and (keys := changed(directory, config)):
             logger.warning(f"going on with other settings than before: {', '.join(keys)}")
         return position
@@ -132,9 +153,9 @@ def begin(directory, model, optimizer, config, leading) -> Position:
     return Position()
 
 
-def open_records(directory, config, step) -> list:
+def open_records(directory, config, position) -> list:
     """What the run is recorded in: its history and, if asked for, VisualDL."""
-    records = [History(directory, config, step)]
+    records = [History(directory, config, position.epoch, position.step)]
     if config.get("runner.use_visual", False):
         records.append(Visual(directory, "train"))
     return records
@@ -144,7 +165,7 @@ def train_epoch(model_class, model, optimizer, loader, position, config):
     """Train from `position` to the end of its epoch.
 
     Yields, after each batch, where training stands and, every `runner.print_interval` batches, what
-    was measured.
+    was measured. That of batches passed over after a resume is where the resume began.
     """
     model.train()
     metrics, names = model_class.create_metrics()
@@ -156,6 +177,7 @@ def train_epoch(model_class, model, optimizer, loader, position, config):
     first, tensors = position.batch, None
     for number, batch in progress.over(loader):
         if number < first:  # trained on before a resume
+            yield position, None
             continue
         started = time.time()
         optimizer.clear_grad()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 import pickle
 import shutil
+import subprocess
+import sys
 
 import paddle
 import pytest
@@ -23,7 +26,7 @@ def save(directory, epoch, accuracy):
 def test_best_is_the_first_of_the_highest(tmp_path):
     for epoch, accuracy in enumerate([0.5, 0.75, 0.75, 0.25, None]):
         save(tmp_path, epoch, accuracy)
-        checkpoint.mark_best(tmp_path, "acc")
+        checkpoint.mark_best(tmp_path)
     assert (tmp_path / "best").resolve().name == "1"
     assert checkpoint.best_or_last(tmp_path) == tmp_path / "best"
 
@@ -31,7 +34,7 @@ def test_best_is_the_first_of_the_highest(tmp_path):
 def test_best_is_the_first_of_the_lowest_of_an_error(tmp_path):
     for epoch, error in enumerate([0.5, 0.25, 0.25, 0.75, None]):
         save(tmp_path, epoch, error)
-        checkpoint.mark_best(tmp_path, "acc", lower_is_better=True)
+        checkpoint.mark_best(tmp_path, lower_is_better=True)
     assert (tmp_path / "best").resolve().name == "1"
 
 
@@ -39,19 +42,178 @@ def test_best_is_the_first_of_the_lowest_of_an_error(tmp_path):
 def test_a_validation_that_is_not_a_number_is_never_best(tmp_path, lower_is_better):
     for epoch, accuracy in enumerate([math.nan, 0.5]):
         save(tmp_path, epoch, accuracy)
-        checkpoint.mark_best(tmp_path, "acc", lower_is_better)
+        checkpoint.mark_best(tmp_path, lower_is_better)
     assert (tmp_path / "best").resolve().name == "1"
 
 
-@pytest.mark.parametrize("name", ["rec.pdparams", "rec.pdopt", "training.json"])
-def test_a_damaged_newest_checkpoint_is_named(tmp_path, name):
+def cut_short(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def altered(content: bytes) -> bytes:
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+def emptied(content: bytes) -> bytes:
+    return b""
+
+
+@pytest.mark.parametrize("damage", [cut_short, altered, emptied])
+@pytest.mark.parametrize("name", ["rec.pdparams", "rec.pdopt", "training.json", "SHA256SUMS"])
+def test_a_damaged_newest_checkpoint_is_named_and_the_last_good_one_offered(tmp_path, name, damage):
     net = paddle.nn.Linear(1, 1)
     optimizer = paddle.optimizer.Adam(0.1, parameters=net.parameters())
-    for epoch in (0, 1):
+    for epoch in range(4):
         save(tmp_path, epoch, 0.5)
-    (tmp_path / "1" / name).write_bytes(b"")
-    with pytest.raises(UserError, match=f"1/{name} cannot be read: .* remove its directory"):
+    for epoch in (2, 3):
+        file = tmp_path / str(epoch) / name
+        file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(UserError) as caught:
         checkpoint.resume(tmp_path, net, optimizer)
+    sentence = str(caught.value)
+    damaged = f"{tmp_path / '3' / name} is damaged"
+    assert damaged in sentence or name == "SHA256SUMS" and "not that of SHA256SUMS" in sentence
+    offered = f"the last good checkpoint is {tmp_path / '1'}: to use it, remove {tmp_path / '3'}."
+    assert sentence.endswith(offered)
+    for epoch in (3, 2):
+        with pytest.raises(UserError):
+            checkpoint.resume(tmp_path, net, optimizer)
+        shutil.rmtree(tmp_path / str(epoch))
+    assert checkpoint.resume(tmp_path, net, optimizer).epoch == 2
+
+
+@pytest.mark.parametrize("name", ["rec.pdparams", "rec.pdopt", "training.json"])
+def test_a_missing_file_is_damage_too(tmp_path, name):
+    net = paddle.nn.Linear(1, 1)
+    optimizer = paddle.optimizer.Adam(0.1, parameters=net.parameters())
+    save(tmp_path, 0, None)
+    (tmp_path / "0" / name).unlink()
+    with pytest.raises(UserError, match=f"0/{name} cannot be read: .*; there is no good one."):
+        checkpoint.resume(tmp_path, net, optimizer)
+
+
+@pytest.mark.parametrize("damage", [cut_short, emptied])
+def test_damage_is_noticed_without_checksums(tmp_path, damage):
+    for epoch in (0, 1):
+        save(tmp_path, epoch, None)
+        (tmp_path / str(epoch) / "SHA256SUMS").unlink()
+    file = tmp_path / "1/rec.pdparams"
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(
+        UserError, match="1/rec.pdparams is damaged: .* good checkpoint is .*/0: try"
+    ):
+        checkpoint.load(tmp_path / "1", paddle.nn.Linear(1, 1), use="try it")
+
+
+def test_sha256sum_agrees(tmp_path):
+    save(tmp_path, 0, 0.5)
+    command = ["sha256sum", "--check", "--strict", "SHA256SUMS"]
+    done = subprocess.run(command, cwd=tmp_path / "0", capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stdout.count("OK") == len(list((tmp_path / "0").iterdir())) - 1
+
+
+def test_the_optimizer_of_another_training_is_named(tmp_path):
+    save(tmp_path, 0, None)
+    net = paddle.nn.Linear(1, 1)
+    rate = paddle.optimizer.lr.ExponentialDecay(0.1, 0.9)
+    scheduled = paddle.optimizer.Adam(rate, parameters=net.parameters())
+    with pytest.raises(UserError, match="0/rec.pdopt belongs to another optimizer"):
+        checkpoint.resume(tmp_path, net, scheduled)
+
+
+def test_an_optimizer_is_saved_whole_before_its_first_step_after_a_resume(tmp_path):
+    def create():
+        net = paddle.nn.Linear(1, 1)
+        rate = paddle.optimizer.lr.ExponentialDecay(0.1, 0.9)
+        return net, paddle.optimizer.Adam(rate, parameters=net.parameters())
+
+    with paddle.utils.unique_name.guard():
+        net, optimizer = create()
+    net(paddle.ones([1, 1])).sum().backward()
+    optimizer.step()
+    optimizer.clear_grad()
+    host_state = randomness.host_state()
+    checkpoint.save(tmp_path, checkpoint.Position(0, 8, 8), net, optimizer, host_state)
+    expected = (tmp_path / "0-8/rec.pdopt").read_bytes()
+    with paddle.utils.unique_name.guard():
+        net, optimizer = create()
+    checkpoint.resume(tmp_path, net, optimizer)
+    checkpoint.save(tmp_path, checkpoint.Position(1, 0, 8), net, optimizer, host_state)
+    assert (tmp_path / "0/rec.pdopt").read_bytes() == expected
+
+
+@pytest.mark.parametrize("keep", [1, 2, 9])
+def test_the_newest_and_the_best_are_kept(tmp_path, keep):
+    for epoch, accuracy in enumerate([0.5, 0.75, 0.25, 0.25, 0.25]):
+        save(tmp_path, epoch, accuracy)
+        checkpoint.mark_best(tmp_path)
+        checkpoint.prune(tmp_path, keep)
+        best = min(epoch, 1)
+        assert checkpoint.epochs(tmp_path) == sorted(
+            {best, *range(max(0, epoch - keep + 1), epoch + 1)}
+        )
+        assert (tmp_path / "best").resolve().name == str(best)
+    assert {path.name for path in tmp_path.glob(".*")} == set()
+
+
+KINDS = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink")
+counted = []  # an audit hook stays for ever
+
+
+def operations_of(call) -> int:
+    """How many operations on files `call()` makes."""
+    sys.addaudithook(lambda event, _: counted and event in KINDS and counted.append(event))
+    counted.append("begin")
+    call()
+    count = len(counted) - 1
+    counted.clear()
+    return count
+
+
+def end_before(number: int) -> None:
+    """End this process before its operation on files of that number, from 0."""
+    left = iter(range(number))
+    sys.addaudithook(lambda event, _: event in KINDS and next(left, None) is None and os._exit(9))
+
+
+def test_a_kill_before_any_operation_leaves_a_good_checkpoint(tmp_path):
+    """The process is forked and ends before its first, its second, ... operation on a file."""
+    ends = [checkpoint.Position(0, 3, 3), checkpoint.Position(1, 0, 8)]
+
+    def next_epoch(directory):
+        net = paddle.nn.Linear(1, 1)
+        optimizer = paddle.optimizer.Adam(0.1, parameters=net.parameters())
+        checkpoint.save(directory, ends[1], net, optimizer, randomness.host_state(), {"acc": 0.5})
+        checkpoint.mark_best(directory)
+        checkpoint.prune(directory, 1)
+
+    def begin(directory):
+        net = paddle.nn.Linear(1, 1)
+        optimizer = paddle.optimizer.Adam(0.1, parameters=net.parameters())
+        checkpoint.save(directory, ends[0], net, optimizer, randomness.host_state())
+        return net, optimizer
+
+    begin(tmp_path / "whole")
+    count = operations_of(lambda: next_epoch(tmp_path / "whole"))
+    assert count > 20
+    found = []
+    for number in range(count):
+        directory = tmp_path / str(number)
+        net, optimizer = begin(directory)
+        child = os.fork()
+        if not child:
+            end_before(number)
+            next_epoch(directory)
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+        found.append(checkpoint.resume(directory, net, optimizer))
+        checkpoint.tidy(directory)
+        checkpoint.mark_best(directory)
+        names = {path.name for path in directory.iterdir()}
+        assert names - {".best.unfinished"} == ({"0-3"} if found[-1] == ends[0] else {"0", "best"})
+    assert found == sorted(found) and {*found} == {*ends}
 
 
 def test_without_a_validation_the_last_is_taken(tmp_path):
@@ -69,7 +231,7 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
 def test_an_earlier_training_is_set_aside(tmp_path):
     for number in (1, 2):
         save(tmp_path, 0, 0.5)
-        checkpoint.mark_best(tmp_path, "acc")
+        checkpoint.mark_best(tmp_path)
         (tmp_path / "visualDL_log").mkdir()
         (tmp_path / "mine.txt").touch()
         assert checkpoint.set_aside(tmp_path) == tmp_path / f"earlier-{number}"
@@ -89,6 +251,7 @@ def test_loading_executes_nothing(trained, refusal, tmp_path):
     output = tmp_path / "output"
     shutil.copytree(trained, output, symlinks=True)
     file = output / "1/rec.pdparams"
+    (output / "1/SHA256SUMS").unlink()
     file.write_bytes(pickle.dumps({**paddle.load(str(file), return_numpy=True), "x": Attack()}))
     settings = ("runner.infer_start_epoch=1", "runner.infer_end_epoch=2")
     assert "1/rec.pdparams is refused" in (found := refusal("infer", *settings))
@@ -100,7 +263,7 @@ def test_a_resumed_training_ends_with_the_same_bytes(tool, trained, tmp_path, ow
     shutil.copytree(trained, tmp_path / "output", symlinks=True)
     shutil.rmtree(tmp_path / "output" / "1")
     if not own:  # PaddleRec's trainer leaves the two files only
-        for name in ("training.json", "validation.json"):
+        for name in ("training.json", "validation.json", "SHA256SUMS"):
             (tmp_path / "output" / "0" / name).unlink()
     printed = tool("trainer", tmp_path / "output", "runner.resume=true")
     assert "going on with epoch 1" in printed

@@ -89,7 +89,10 @@ def test_a_damaged_checkpoint(refusal, output, size):
     file = output / "best/rec.pdparams"
     assert file.stat().st_size > size
     file.write_bytes(file.read_bytes()[:size])
-    assert "it is damaged" in refusal("infer", output=output)
+    sentence = refusal("infer", output=output)
+    assert f"{file} is damaged: its checksum is not that of SHA256SUMS" in sentence
+    good, bad = ("0", "1") if (output / "best").resolve().name == "1" else ("1", "0")
+    assert f"good checkpoint is {output / good}: to use it, remove {output / bad}." in sentence
 
 
 def test_of_a_single_task_there_is_no_interval(tool, output):

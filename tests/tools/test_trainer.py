@@ -30,7 +30,7 @@ def test_each_epoch_is_saved_and_one_is_best(trained):
     files = {str(path.relative_to(trained)) for path in trained.rglob("*") if path.is_file()}
     saved = {f"{epoch}/rec.{kind}" for epoch in (0, 1) for kind in ("pdparams", "pdopt")}
     assert files >= saved
-    records = {"meta_test.json", "run.json", "history.jsonl"}
+    records = {"meta_test.json", "run.json", "history.jsonl", ".lock"}
     assert {path.name for path in trained.iterdir()} - records == {"0", "1", "best"}
     assert (trained / "best").is_symlink()
     assert (trained / "best").resolve() in {trained / "0", trained / "1"}

@@ -1,8 +1,8 @@
 """Checkpoints: {model_save_path}/{epoch}/rec.pdparams and rec.pdopt, and the link `best`.
 
-Beside them lies training.json, which says how training goes on from there, and after a validation
-validation.json, its metrics by name. A checkpoint amid an epoch is named {epoch}-{batch}; the next
-one replaces it.
+Beside them lies training.json, which says how training goes on from there, after a validation
+validation.json, its metrics by name, and SHA256SUMS, by which damage is noticed. A checkpoint amid
+an epoch is named {epoch}-{batch}; the next one replaces it.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ import os
 import pickle
 import re
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import paddle
 
-from utils import randomness, safe_pickle
-from utils.errors import UserError
+from utils import intact, randomness, safe_pickle
+from utils.errors import UserError, writing
+from utils.intact import Damaged
 
 PARAMETERS, OPTIMIZER, BEST = "rec.pdparams", "rec.pdopt", "best"
 TRAINING, VALIDATION = "training.json", "validation.json"
@@ -28,7 +30,7 @@ TRAINING, VALIDATION = "training.json", "validation.json"
 LEFT = (BEST, "run.json", "history.jsonl", "meta_test.json", "report.html", "visualDL_log")
 LEFT += ("exported_network", "exported_classifier")
 
-DAMAGED = "it is damaged; remove its directory to go on from the checkpoint before it."
+GO_ON = "; what was saved before is whole, and runner.resume=true goes on from it"
 
 
 class Position(NamedTuple):
@@ -45,33 +47,62 @@ class Position(NamedTuple):
 
 
 def save(directory: Path, position: Position, model, optimizer, host_state, validation=None):
-    """Save a checkpoint; its directory appears whole or not at all.
+    """Save a checkpoint; its directory appears whole or not at all. One that is there stays.
 
     `host_state` are the random numbers that the epoch's reader began with.
     """
     unfinished, final = directory / f".{position.name}.unfinished", directory / position.name
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    paddle.save(model.state_dict(), str(unfinished / PARAMETERS))
-    paddle.save(optimizer.state_dict(), str(unfinished / OPTIMIZER))
+    if final.exists():
+        return
     training = position._asdict() | {"host": host_state, "paddle": randomness.paddle_state()}
-    (unfinished / TRAINING).write_text(json.dumps(training) + "\n", encoding="utf-8")
-    if validation:
-        (unfinished / VALIDATION).write_text(json.dumps(validation) + "\n", encoding="utf-8")
-    shutil.rmtree(final, ignore_errors=True)
-    unfinished.rename(final)
-    for outdated in {*amid_epochs(directory), *directory.glob(".[0-9]*.unfinished")} - {final}:
-        shutil.rmtree(outdated)  # an unfinished one is of a process that was killed
+    try:
+        with writing(final, GO_ON):
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir(parents=True)
+            paddle.save(model.state_dict(), str(unfinished / PARAMETERS))
+            # What Paddle's optimizer was given it tells only after its next step.
+            given = getattr(optimizer, "_accumulators_holder", {})
+            paddle.save({**given, **optimizer.state_dict()}, str(unfinished / OPTIMIZER))
+            _write_json(unfinished / TRAINING, training)
+            if validation:
+                _write_json(unfinished / VALIDATION, validation)
+            intact.publish(unfinished, final)
+            tidy(directory)
+    except UserError:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
 
 
-def mark_best(directory: Path, metric: str, lower_is_better: bool = False) -> None:
-    """Let `best` point to the first epoch with the highest or lowest validation `metric`."""
-    sign = -1 if lower_is_better else 1
-    best = max(epochs(directory), key=lambda e: _rank(directory / str(e), metric, sign))
+def tidy(directory: Path) -> None:
+    """Remove what killed processes left, and checkpoints amid epochs but for the newest of all."""
+    for unfinished in directory.glob(".[0-9]*.unfinished"):
+        shutil.rmtree(unfinished)
+    newest = find_newest(directory)
+    for outdated in amid_epochs(directory):
+        if outdated != newest:
+            intact.remove(outdated)
+
+
+def prune(directory: Path, keep: int) -> None:
+    """Remove the epochs but for the newest `keep` and the best."""
+    best = (directory / BEST).resolve().name
+    for epoch in epochs(directory)[:-keep]:
+        if str(epoch) != best:
+            intact.remove(directory / str(epoch))
+
+
+def mark_best(directory: Path, lower_is_better: bool = False) -> None:
+    """Let `best` point to the first epoch whose first validation metric is highest, or lowest."""
+    ranks = {epoch: _rank(directory / str(epoch), lower_is_better) for epoch in epochs(directory)}
+    validated = {epoch: rank for epoch, rank in ranks.items() if rank is not None}
+    if not validated:
+        return
     link = directory / f".{BEST}.unfinished"
-    link.unlink(missing_ok=True)
-    link.symlink_to(str(best))
-    os.replace(link, directory / BEST)
+    with writing(directory / BEST, GO_ON):
+        link.unlink(missing_ok=True)
+        link.symlink_to(str(max(validated, key=validated.get)))
+        os.replace(link, directory / BEST)
+        intact.sync(directory)
 
 
 def epochs(directory: Path) -> list[int]:
@@ -87,7 +118,7 @@ def amid_epochs(directory: Path) -> list[Path]:
 
 def set_aside(directory: Path) -> Path | None:
     """Move what an earlier training left to a directory of its own; returns which."""
-    earlier = [directory / str(epoch) for epoch in epochs(directory)] + amid_epochs(directory)
+    earlier = _all(directory)
     if not earlier:
         return None
     number = 1
@@ -105,64 +136,54 @@ def resume(directory: Path, model, optimizer) -> Position:
 
     Random numbers go on too, the reader's from where its epoch began. PaddleRec's trainer leaves no
     training.json: then only the epoch is known.
-    """
-    newest = find_newest(directory)
-    if newest is None:
-        return Position()
-    load(newest, model)
-    optimizer.set_state_dict(_read(newest / OPTIMIZER))
-    if not (newest / TRAINING).is_file():
-        return Position(*_place(newest))
-    try:
-        training = json.loads((newest / TRAINING).read_text(encoding="utf-8"))
-        randomness.set_host_state(training["host"])
-        randomness.set_paddle_state(training["paddle"])
-        return Position(training["epoch"], training["batch"], training["step"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{newest / TRAINING} cannot be read: {DAMAGED}") from error
-
-
-def find_newest(directory: Path) -> Path | None:
-    """The checkpoint that training would go on from, if there is one."""
-    saved = [directory / str(epoch) for epoch in epochs(directory)] + amid_epochs(directory)
-    return max(saved, key=_place, default=None)
-
-
-def _place(checkpoint: Path) -> tuple[int, int]:
-    epoch, amid, batch = checkpoint.name.partition("-")
-    return (int(epoch), int(batch)) if amid else (int(epoch) + 1, 0)
-
-
-def _read(file: Path) -> dict:
-    if not file.is_file():
-        raise UserError(f"there is no checkpoint {file}: train first, or correct the path.")
-    try:
-        with open(file, "rb") as stream:
-            plain = safe_pickle.load(stream)
-        # Paddle turns a pickle of ours, which cannot ask for anything, into tensors.
-        return dict(paddle.load(io.BytesIO(pickle.dumps(plain, 4))))
-    except safe_pickle.Unsafe as error:
-        raise UserError(f"{file} is refused, it may come from an attacker: {error}.") from error
-    except Exception as error:
-        raise UserError(f"{file} cannot be read: {DAMAGED}") from error
-
-
-def _rank(checkpoint: Path, metric: str, sign: int) -> float:
-    try:
-        value = json.loads((checkpoint / VALIDATION).read_text(encoding="utf-8"))[metric]
-    except FileNotFoundError:
-        return -math.inf
-    return -math.inf if math.isnan(value) else sign * value
-
-
-def load(checkpoint: Path, model) -> None:
-    """Load the parameters of a checkpoint into `model`.
 
     Raises
     ------
     UserError
-        If there is none, it cannot be read, or it belongs to another network.
+        If it is damaged, or belongs to another network or optimizer.
     """
+    newest = find_newest(directory)
+    if newest is None:
+        return Position()
+    with _telling(newest, _all(directory)):
+        state, training = _read(newest / OPTIMIZER), _read_training(newest)
+        _load(newest, model)
+    try:
+        optimizer.set_state_dict(state)
+    except Exception as error:  # Paddle has many for what it misses
+        raise UserError(
+            f"{newest / OPTIMIZER} belongs to another optimizer ({error}); use the configuration "
+            "of its training."
+        ) from error
+    if training is None:
+        return Position(*_place(newest))
+    position, host_state, paddle_state = training
+    randomness.set_host_state(host_state)
+    randomness.set_paddle_state(paddle_state)
+    return position
+
+
+def find_newest(directory: Path) -> Path | None:
+    """The checkpoint that training would go on from, if there is one."""
+    return max(_all(directory), key=_place, default=None)
+
+
+def load(checkpoint: Path, model, use: str | None = None) -> None:
+    """Load the parameters of a checkpoint into `model`.
+
+    `use` says how to name another checkpoint instead; otherwise it is used once this one is gone.
+
+    Raises
+    ------
+    UserError
+        If there is none, it is damaged, or it belongs to another network.
+    """
+    directory = checkpoint.parent
+    with _telling(checkpoint, [directory / str(epoch) for epoch in epochs(directory)], use):
+        _load(checkpoint, model)
+
+
+def _load(checkpoint: Path, model) -> None:
     file = checkpoint / PARAMETERS
     state = _read(file)
     wanted = {name: list(p.shape) for name, p in model.state_dict().items()}
@@ -174,6 +195,80 @@ def load(checkpoint: Path, model) -> None:
                 f"and {wanted.get(name, 'missing')} here; use the configuration of its training."
             )
     model.set_state_dict(state)
+
+
+@contextmanager
+def _telling(checkpoint: Path, others: list[Path], use: str | None = None):
+    """Say of a damaged checkpoint which of `others` is the newest good one, and how to use it."""
+    try:
+        yield
+    except Damaged as error:
+        damaged = checkpoint.resolve()
+        others = [other for other in others if other.name != damaged.name]
+        good = next((o for o in sorted(others, key=_place, reverse=True) if _is_good(o)), None)
+        use = use or f"to use it, remove {damaged}"
+        advice = f"the last good checkpoint is {good}: {use}" if good else "there is no good one"
+        raise UserError(f"{error}; {advice}.") from error
+
+
+def _is_good(checkpoint: Path) -> bool:
+    try:
+        _read(checkpoint / PARAMETERS)
+        _read(checkpoint / OPTIMIZER)
+        _read_training(checkpoint)
+    except (Damaged, UserError):
+        return False
+    return True
+
+
+def _read(file: Path) -> dict:
+    if not file.parent.is_dir():
+        raise UserError(f"there is no checkpoint {file}: train first, or correct the path.")
+    content = intact.read(file)
+    try:
+        plain = safe_pickle.load(io.BytesIO(content))
+        # Paddle turns a pickle of ours, which cannot ask for anything, into tensors.
+        return dict(paddle.load(io.BytesIO(pickle.dumps(plain, 4))))
+    except safe_pickle.Unsafe as error:
+        raise Damaged(f"{file} is refused, as loading it might do harm: {error}") from error
+    except Exception as error:
+        raise Damaged(f"{file} is damaged: it is no whole file of Paddle's") from error
+
+
+def _read_training(checkpoint: Path) -> tuple | None:
+    """The position and the random numbers of Python and numpy, and of Paddle, if they are known."""
+    file = checkpoint / TRAINING
+    if not file.exists() and not (checkpoint / intact.SUMS).exists():
+        return None
+    try:
+        training = json.loads(intact.read(file))
+        position = Position(training["epoch"], training["batch"], training["step"])
+        return position, training["host"], training["paddle"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise Damaged(f"{file} is damaged: it says no position") from error
+
+
+def _write_json(file: Path, value) -> None:
+    file.write_text(json.dumps(value) + "\n", encoding="utf-8")
+
+
+def _all(directory: Path) -> list[Path]:
+    return [directory / str(epoch) for epoch in epochs(directory)] + amid_epochs(directory)
+
+
+def _place(checkpoint: Path) -> tuple[int, int]:
+    epoch, amid, batch = checkpoint.name.partition("-")
+    return (int(epoch), int(batch)) if amid else (int(epoch) + 1, 0)
+
+
+def _rank(checkpoint: Path, lower_is_better: bool) -> float | None:
+    if not (checkpoint / VALIDATION).exists():
+        return None
+    try:
+        value = next(iter(json.loads(intact.read(checkpoint / VALIDATION)).values()))
+        return -math.inf if math.isnan(value) else -value if lower_is_better else value
+    except (Damaged, AttributeError, TypeError, ValueError, StopIteration):
+        return None
 
 
 def best_or_last(directory: Path) -> Path:

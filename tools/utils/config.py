@@ -34,6 +34,7 @@ RUNNER = {
     "infer_start_epoch": int,
     "infer_end_epoch": int,
     "save_seconds": (int, float),
+    "keep_checkpoints": int,
     "task_chunk": int,
     "resume": bool,
     "seed": int,
@@ -56,6 +57,7 @@ AT_LEAST_ONE = (
     "infer_tasks",
     "print_interval",
     "task_chunk",
+    "keep_checkpoints",
 )
 MOST = {"seed": 2**32 - 1}  # numpy's
 AT_LEAST_ZERO = (

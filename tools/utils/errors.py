@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+from contextlib import contextmanager
 from pathlib import Path
+
+NOT_HERE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR)
+REMEDIES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room there"),
+    **dict.fromkeys(NOT_HERE, "name another directory"),
+    errno.EFBIG: "raise the limit of a file's size (ulimit -f)",
+}
 
 
 class UserError(Exception):
     """The message says what is wrong, where, and what to do."""
 
     exit_code = 2
+
+
+class Stopped(BaseException):
+    """The process was told to end, and did; nothing but `run` catches it."""
+
+    def __init__(self, number: int, message: str):
+        super().__init__(message)
+        self.exit_code = 128 + number  # as of a process that a signal ended
+
+
+@contextmanager
+def writing(target, then: str = ""):
+    """Say in one sentence that `target` cannot be written, and `then` what is left to do."""
+    try:
+        yield
+    except OSError as error:
+        remedy = REMEDIES.get(error.errno, "look after the disk")
+        raise UserError(
+            f"cannot write to {target} ({error.strerror or error}): {remedy}{then}."
+        ) from error
 
 
 def run(main) -> None:
@@ -28,7 +57,7 @@ def run(main) -> None:
     except BrokenPipeError:  # as of `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
-    except Exception as error:
+    except (Exception, Stopped) as error:
         if not hasattr(error, "exit_code"):
             raise
         print(f"{name}: {error}", file=sys.stderr)

@@ -8,6 +8,7 @@ on so far), `seconds` since the run began, `values` by name, and after a validat
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import sys
@@ -18,6 +19,10 @@ from pathlib import Path
 import numpy as np
 import paddle
 
+from utils.checkpoint import GO_ON
+from utils.errors import writing
+from utils.intact import sync
+
 RUN, HISTORY = "run.json", "history.jsonl"
 SHAPING = ("runner.seed", "runner.epochs", "runner.train_batch_size", "runner.train_data_dir")
 
@@ -25,13 +30,18 @@ SHAPING = ("runner.seed", "runner.epochs", "runner.train_batch_size", "runner.tr
 class History:
     """Appends to the history of the run in `directory`.
 
-    A fresh run begins a new one; one that goes on drops the lines after `step`, which it is about
-    to repeat.
+    A fresh run begins a new one; one that goes on drops the lines after `step` and those of the
+    validation of `epoch`, which it is about to repeat.
     """
 
-    def __init__(self, directory: Path, config: dict, step: int | None = None):
+    def __init__(self, directory: Path, config: dict, epoch: int = 0, step: int = 0):
         self.file = directory / HISTORY
-        lines = [line for line in read(self.file) if line["step"] <= step] if step else []
+        repeated = {"train": math.inf, "valid": epoch}
+        lines = [
+            line
+            for line in (read(self.file) if step else ())
+            if line["step"] <= step and line["epoch"] < repeated[line["split"]]
+        ]
         self.began = time.time() - (lines[-1]["seconds"] if lines else 0)
         run = describe(config)
         if step and (directory / RUN).is_file():  # how it began stays on record
@@ -47,7 +57,7 @@ class History:
         line = {"split": split, "epoch": epoch, "step": step}
         line |= {"seconds": round(time.time() - self.began, 3), "values": values}
         line |= {"summary": summary} if summary else {}
-        with open(self.file, "a", encoding="utf-8") as file:
+        with writing(self.file, GO_ON), open(self.file, "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
 
@@ -107,8 +117,10 @@ def processor() -> str:
 def write_text(file: Path, text: str) -> None:
     """Write a file that is there whole or not at all."""
     unfinished = file.with_name(f".{file.name}.unfinished")
-    try:
-        unfinished.write_text(text, encoding="utf-8")
-        os.replace(unfinished, file)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with writing(file):
+        try:
+            unfinished.write_text(text, encoding="utf-8")
+            sync(unfinished)
+            os.replace(unfinished, file)
+        finally:
+            unfinished.unlink(missing_ok=True)

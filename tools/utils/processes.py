@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import sys
+import traceback
+import warnings
+from multiprocessing.connection import wait
 from pathlib import Path
 
 import paddle
 
 from utils.config import required
-from utils.errors import UserError
+from utils.errors import UserError, writing
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 
 
 def wanted(config: dict) -> int:
@@ -39,23 +44,82 @@ def wanted(config: dict) -> int:
 
 
 def launched() -> bool:
-    """Whether this is one of the processes that `paddle.distributed.launch` has started."""
+    """Whether this is one of several processes that train together."""
     return int(os.environ.get("PADDLE_TRAINERS_NUM", 1)) > 1
 
 
-def launch(processes: int, logs: Path) -> None:
-    """Become `processes` processes that run this command again."""
-    setting = ["--nproc_per_node", str(processes), "--backend", "gloo", "--log_dir", str(logs)]
-    command = [sys.executable, "-m", "paddle.distributed.launch", *setting, *sys.argv]
-    sys.stdout.flush()
-    os.execv(sys.executable, command)
+def run(count: int, work, logs: Path) -> int:
+    """Let `count` processes do `work()`, a function of a module; returns their exit code.
+
+    SIGINT and SIGTERM are passed on to them; a second one ends this process at once, and they end
+    with it. What all but the first of them print goes to `logs`/workerlog.N.
+    """
+    with writing(logs):
+        logs.mkdir(exist_ok=True)
+    warnings.filterwarnings("ignore", message="Your model will be trained under CPUONLY")
+    # Ctrl-C comes to them, too, long before they could do anything about it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    options = {"nprocs": count, "join": False, "backend": "gloo"}
+    spawned = paddle.distributed.spawn(_work, (work, logs), **options)  # has queues they need
+    processes, told = spawned.processes, []
+
+    def pass_on(number, frame):
+        told.append(number)
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_DFL)
+        for process in processes:
+            process.terminate()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, pass_on)
+    codes = {}
+    while len(codes) < count and {*codes.values()} <= {0, *STOPPED} and not codes.get(0):
+        wait([process.sentinel for rank, process in enumerate(processes) if rank not in codes])
+        ended = {rank: process.exitcode for rank, process in enumerate(processes)}
+        codes = {rank: code for rank, code in ended.items() if code is not None}
+    for process in processes:  # those left wait for what does not come
+        process.kill()
+    fine = (0, *STOPPED, -signal.SIGTERM if told else 0)  # some were only beginning
+    failed = next((rank for rank, code in codes.items() if code not in fine), None)
+    if failed is None:
+        return 128 + told[0] if told and codes.get(0) != 0 else codes[0]
+    if failed:
+        printed = (logs / f"workerlog.{failed}").read_text(errors="replace").splitlines()
+        lines = 1 if codes[failed] == UserError.exit_code else 50
+        print(*printed[-lines:], sep="\n", file=sys.stderr)
+    return codes[failed] if codes[failed] > 0 else 128 - codes[failed]
+
+
+def _work(work, logs: Path) -> None:
+    _end_with_parent()
+    if not multiprocessing.parent_process().is_alive():
+        sys.exit(1)
+    if rank := paddle.distributed.get_rank():
+        with open(logs / f"workerlog.{rank}", "wb") as log:
+            for stream in (sys.stdout, sys.stderr):
+                os.dup2(log.fileno(), stream.fileno())
+    try:
+        work()
+    except Exception:  # Paddle keeps it for a `join` that ends with this, not with an exit code
+        traceback.print_exc()
+        sys.exit(1)
 
 
 def join() -> None:
     """Meet the other processes; from here on this one ends when its launcher does."""
+    _end_with_parent()
+    paddle.distributed.init_parallel_env()
+
+
+def wait_for_all() -> None:
+    """Wait for the other processes, if there are any."""
+    if launched():
+        paddle.distributed.barrier()
+
+
+def _end_with_parent() -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    paddle.distributed.init_parallel_env()
 
 
 def share(batch_size: int, processes: int) -> int:
