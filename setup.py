@@ -4,7 +4,8 @@ from setuptools import find_packages, setup
 
 REPORT = ["matplotlib>=3.7,<4"]
 VISUAL = ["visualdl>=2.5,<3"]
-TEST = ["pytest>=7,<10", "ruff>=0.6,<1", *REPORT, *VISUAL]
+SAFETENSORS = ["safetensors>=0.4,<1"]
+TEST = ["pytest>=7,<10", "ruff>=0.6,<1", *REPORT, *VISUAL, *SAFETENSORS]
 
 PACKAGE = "models/maml/paddle_maml"
 
@@ -24,6 +25,7 @@ setup(
         "gpu": ["paddlepaddle-gpu>=2.6.2,<3.4", "numpy<2", "setuptools"],
         "report": REPORT,
         "visual": VISUAL,
+        "safetensors": SAFETENSORS,
         "test": TEST,
         "dev": TEST,
     },

@@ -1,7 +1,8 @@
 """Export for Paddle Inference: python tools/to_static.py -m models/maml/config.yaml [--support DIR]
 
 Without --support, the network as it was meta-trained; with it, a classifier adapted to the classes
-in DIR, one folder of images each.
+in DIR, one folder of images each. With --parameters FILE.safetensors, the parameters alone, for
+other programs and for runner.model_init_path.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import utils.before_paddle  # noqa: F401
 
 # isort: split
 import paddle
-from utils import checkpoint, exported
+from utils import checkpoint, exported, tensors
 from utils.config import path_of
 from utils.errors import UserError, run
 from utils.model import open_tool
@@ -21,6 +22,8 @@ from utils.progress import logger
 
 def main():
     arguments, config, model_class = open_tool(__doc__, add_options)
+    if arguments.parameters:
+        return write_parameters(Path(arguments.parameters), config, model_class)
     if not hasattr(model_class, "export"):
         raise UserError(
             f"{config['model_dir']}/dygraph_model.py has no export(): a model directory of "
@@ -46,10 +49,25 @@ def main():
     logger.info(f"exported {found.resolve()} to {out}; batch norm: {description['batch_norm']}")
 
 
+def write_parameters(file: Path, config, model_class) -> None:
+    """Write the parameters of the best checkpoint as a safetensors file."""
+    if file.suffix != tensors.SUFFIX:
+        raise UserError(f"--parameters {file}: call the file NAME{tensors.SUFFIX}.")
+    directory = path_of(config, config.get("runner.infer_load_path", "model_output"))
+    found = checkpoint.best_or_last(directory)
+    model = model_class.create_model(config)
+    checkpoint.load(found, model)
+    tensors.write(file, model)
+    logger.info(f"the parameters of {found.resolve()} are in {file}")
+
+
 def add_options(parser):
     parser.add_argument("--support", metavar="DIR", help="export a classifier for these classes")
     parser.add_argument(
         "--steps", type=int, metavar="N", help="inner steps on DIR; update_step_test if not given"
+    )
+    parser.add_argument(
+        "--parameters", metavar="FILE", help="write the parameters alone, as FILE.safetensors"
     )
     parser.add_argument(
         "--out",

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import paddle
 
-from utils import intact, randomness, safe_pickle
+from utils import intact, randomness, safe_pickle, tensors
 from utils.errors import UserError, writing
 from utils.intact import Damaged
 
@@ -169,7 +169,7 @@ def find_newest(directory: Path) -> Path | None:
 
 
 def load(checkpoint: Path, model, use: str | None = None) -> None:
-    """Load the parameters of a checkpoint into `model`.
+    """Load the parameters of a checkpoint, or of a safetensors file, into `model`.
 
     `use` says how to name another checkpoint instead; otherwise it is used once this one is gone.
 
@@ -184,8 +184,11 @@ def load(checkpoint: Path, model, use: str | None = None) -> None:
 
 
 def _load(checkpoint: Path, model) -> None:
-    file = checkpoint / PARAMETERS
-    state = _read(file)
+    if checkpoint.suffix == tensors.SUFFIX:
+        file, state = checkpoint, tensors.read(checkpoint)
+    else:
+        file = checkpoint / PARAMETERS
+        state = _read(file)
     wanted = {name: list(p.shape) for name, p in model.state_dict().items()}
     given = {name: list(value.shape) for name, value in state.items() if hasattr(value, "shape")}
     for name in sorted({*wanted, *given}):
