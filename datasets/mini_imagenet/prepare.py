@@ -10,7 +10,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 # A plain clone works without installing the package.
-sys.path[:0] = [str(HERE.parent), str(HERE.parents[1] / "models" / "maml")]
+ROOT = HERE.parents[1]
+sys.path[:0] = [str(HERE.parent), str(ROOT / "models" / "maml"), str(ROOT / "tools")]
 
 from mini_imagenet.sources import Source, Split, find_source  # noqa: E402
 from paddle_maml.errors import UserError  # noqa: E402

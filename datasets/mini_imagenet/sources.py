@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import csv
+import pickle
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Callable, NamedTuple
 
 import numpy as np
-from mini_imagenet import plain_pickle
 from paddle_maml.errors import UserError
 from paddle_maml.image_classes import SUFFIXES, read_image, to_uint8
 from PIL import Image
 from preparation import SPLITS, existing
+from utils import safe_pickle
 
 CACHE = "mini-imagenet-cache-{}.pkl"
 CACHED_SIDE = 84
@@ -70,7 +71,7 @@ def cached(caches: dict[str, Path], split: Split, count: int) -> Source:
     """One pickle per split, with images of 84 x 84 pixels."""
 
     def images(s, side):
-        content = plain_pickle.load(caches[s])
+        content = read_pickle(caches[s])
         pixels, classes = check_cache(caches[s], content, split[s], count)
         for name in split[s]:
             block = pixels[classes[name]]
@@ -80,6 +81,19 @@ def cached(caches: dict[str, Path], split: Split, count: int) -> Source:
                 yield np.stack([to_uint8(Image.fromarray(image), side, 3) for image in block])
 
     return Source("cache", RAVIS, images)
+
+
+def read_pickle(file: Path):
+    """Read a pickle, also one of Python 2, without executing what it says."""
+    try:
+        with open(file, "rb") as stream:
+            return safe_pickle.load(stream, encoding="bytes")
+    except safe_pickle.Unsafe as error:
+        raise UserError(
+            f"{file} is refused ({error}): do not use it, it may do harm where it is unpickled"
+        ) from error
+    except (OSError, pickle.UnpicklingError) as error:
+        raise UserError(f"cannot read the pickle {file} ({error}): get it again") from error
 
 
 def check_cache(file: Path, content, names: list[str], count: int):

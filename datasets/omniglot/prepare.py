@@ -17,7 +17,6 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 HERE = Path(__file__).resolve().parent
@@ -28,6 +27,7 @@ from paddle_maml.errors import UserError  # noqa: E402
 from paddle_maml.image_classes import (  # noqa: E402
     UNREADABLE,
     ImageClasses,
+    open_image,
     save_image_classes,
     to_uint8,
 )
@@ -51,6 +51,7 @@ MD5 = {
     "images_evaluation": "6b91aef0f799c5bb55b94e3f2daec811",
 }
 IMAGES_PER_CLASS = 20
+MOST_BYTES = 1 << 27  # 128 MiB; the larger of the official archives unpacks to 7
 PAPER_SIZES = (1100, 100, 423)
 
 # The images of each class as stored: {"Greek/character01": {"0394_01.png": bytes}}.
@@ -138,6 +139,12 @@ def read_zip(file: Path) -> Images:
                         f"{file} holds {member.orig_filename!r}, which points outside the archive: "
                         "do not use it, download the official one"
                     )
+            size = sum(member.file_size for member in archive.infolist())
+            if size > MOST_BYTES:
+                raise UserError(
+                    f"{file} would unpack to {size} bytes, where Omniglot has less than "
+                    f"{MOST_BYTES}: do not use it, download the official one"
+                )
             for member in archive.infolist():
                 add(classes, member.filename.split("/"), lambda m=member: archive.read(m))
     except (OSError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
@@ -202,7 +209,7 @@ def convert(classes: Images, names: list[str], side: int, done: tqdm) -> ImageCl
     for name in names:
         for file, content in sorted(classes[name].items()):
             try:
-                with Image.open(io.BytesIO(content)) as image:
+                with open_image(io.BytesIO(content)) as image:
                     images.append(to_uint8(image, side, channels=1))
             except UNREADABLE as error:
                 raise UserError(

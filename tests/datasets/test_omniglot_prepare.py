@@ -190,6 +190,25 @@ def test_links_in_archives_are_refused(prepare, tmp_path):
         prepare.read_zip(file)
 
 
+def test_an_archive_that_unpacks_to_too_much_is_refused(prepare, tmp_path):
+    file = tmp_path / "images_background.zip"
+    members = {f"images_background/A/c/{i}.png": bytes(1 << 24) for i in range(9)}
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    assert file.stat().st_size < 1 << 18
+    with pytest.raises(UserError, match="would unpack to 150994944 bytes"):
+        prepare.read_zip(file)
+
+
+def test_an_archive_that_understates_what_it_holds_is_refused(prepare, tmp_path):
+    file = make_zip(tmp_path / "images_background.zip", {"images_background/A/c/1.png": png()})
+    size = len(png()).to_bytes(4, "little")
+    file.write_bytes(file.read_bytes().replace(size, (1).to_bytes(4, "little")))
+    with pytest.raises(UserError, match="images_background.zip"):
+        prepare.read_zip(file)
+
+
 def test_damaged_archive_is_refused(prepare, tmp_path):
     file = make_zip(tmp_path / "images_background.zip", {"images_background/A/c/1.png": png()})
     whole = file.read_bytes()

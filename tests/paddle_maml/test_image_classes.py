@@ -197,3 +197,14 @@ def test_a_wrong_number_of_images_is_no_packed_form(tmp_path, made):
     with pytest.raises(ValueError, match=f"{made} images instead of 3"):
         pack_image_classes(tmp_path, ["a"], [3], [np.zeros((1, 1, 4, 4), np.uint8)] * made)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("side", [9500, 14000])  # Pillow warns of the one and refuses the other
+def test_an_image_of_too_many_pixels_is_refused(tmp_path, side, recwarn):
+    (tmp_path / "a").mkdir()
+    file = tmp_path / "a/bomb.png"
+    Image.new("1", (side, side)).save(file)
+    assert side**2 > Image.MAX_IMAGE_PIXELS and file.stat().st_size < 50_000
+    with pytest.raises(UserError, match="cannot read the image .*bomb.png .*decompression bomb"):
+        load_image_classes(tmp_path)
+    assert not recwarn.list

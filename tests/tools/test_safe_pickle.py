@@ -47,13 +47,18 @@ def test_arrays_numbers_and_containers_are_read_as_they_were(protocol):
     assert list(found["ordered"].items()) == [("b", 1), ("a", 2)]
 
 
-def test_an_array_of_python_2_is_read():
-    array = (
-        b"\x80\x02cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
-        b"(K\x01K\x02\x85cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xff"
-        b"J\xff\xff\xff\xffK\x00tb\x89U\x02\x07\xfftb."
+@pytest.mark.parametrize("core", [b"core", b"_core"])
+@pytest.mark.parametrize(("encoding", "key"), [("latin1", "key"), ("bytes", b"key")])
+def test_an_array_of_python_2_is_read(core, encoding, key):
+    """Opcode by opcode what Python 2 writes: its text and an array's content are byte strings."""
+    written = (
+        b"\x80\x02}U\x03keycnumpy." + core + b".multiarray\n_reconstruct\ncnumpy\nndarray\n"
+        b"K\x00\x85U\x01b\x87R(K\x01K\x02\x85cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R(K\x03U\x01|"
+        b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89U\x02\x07\xfftbs."
     )
-    np.testing.assert_array_equal(loads(array), np.uint8([7, 255]))
+    found = safe_pickle.load(io.BytesIO(written), encoding)
+    assert list(found) == [key] and found[key].dtype == np.uint8
+    assert found[key].tolist() == [7, 255]
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from utils import safe_yaml
 from utils.errors import UserError
 
 SECTIONS = ("workspace", "runner", "hyper_parameters")
@@ -174,13 +175,13 @@ def path_of(config: dict, path: str) -> Path:
 
 def _read(file: Path) -> dict:
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = safe_yaml.load(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"cannot read {file}: {error.strerror}; -m takes a YAML file.") from error
     except (yaml.YAMLError, ValueError) as error:
         where = getattr(error, "problem_mark", None)
-        line = f", line {where.line + 1}" if where else ""
-        raise UserError(f"{file}{line} is not valid YAML: mend it.") from error
+        line, why = (f", line {where.line + 1}", "") if where else ("", f" ({error})")
+        raise UserError(f"{file}{line} is not valid YAML{why}: mend it.") from error
     if not isinstance(content, dict):
         raise UserError(f"{file} holds no keys: a configuration has {', '.join(SECTIONS)}.")
     return content
@@ -210,6 +211,6 @@ def _value(key: str, text: str, before):
         with suppress(ValueError):  # 1e-3 is text to YAML, and 1 a whole number
             return float(text)
     try:
-        return yaml.safe_load(text)
+        return safe_yaml.load(text)
     except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"-o {key}={text}: the value is not valid YAML.") from error

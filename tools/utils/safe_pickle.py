@@ -25,18 +25,20 @@ class Unsafe(pickle.UnpicklingError):
     """A pickle holds something else than arrays, numbers, text and containers of them."""
 
 
-def load(stream: BinaryIO):
+def load(stream: BinaryIO, encoding: str = "latin1"):
     """Unpickle numpy arrays, numbers and text in dicts, lists and tuples.
 
     Parameters
     ----------
     stream : binary file, open and seekable
         Holds a pickle of any protocol, written by Python 2 or 3 and any numpy.
+    encoding : str
+        What Python 2's text, which may as well be bytes, is decoded from; "bytes": it stays bytes.
 
     Returns
     -------
     object
-        What was pickled. Python 2's text and bytes are both text, decoded from latin1.
+        What was pickled.
 
     Raises
     ------
@@ -61,7 +63,7 @@ def load(stream: BinaryIO):
             if opcode.name.endswith("PUT") and argument > place:
                 raise Unsafe(f"it has no {argument} objects, but numbers one so")
         stream.seek(0)
-        return _plain(_Unpickler(stream, encoding="latin1").load(), {})
+        return _plain(_Unpickler(stream, encoding=encoding).load(), {})
     except pickle.UnpicklingError:
         raise
     except Exception as error:  # whatever a stand-in or the unpickler met with
@@ -83,6 +85,7 @@ class _DType:
     __slots__ = ("dtype",)
 
     def __init__(self, code, align=False, copy=False):
+        code = _text(code)
         if not PLAIN.fullmatch(code):
             raise Unsafe(f"it has an array of dtype {code}")
         self.dtype = np.dtype(code)
@@ -91,7 +94,7 @@ class _DType:
         _, order, base, names, fields, *_ = state
         if (base, names, fields) != (None, None, None):
             raise Unsafe("it has an array of a structured dtype")
-        self.dtype = self.dtype.newbyteorder(order)
+        self.dtype = self.dtype.newbyteorder(_text(order))
 
 
 class _Array(np.ndarray):
@@ -126,6 +129,10 @@ def _true(dtype):
     if not isinstance(dtype, _DType):
         raise Unsafe("it has an array without a dtype")
     return dtype.dtype
+
+
+def _text(value) -> str:
+    return value.decode("latin1") if isinstance(value, bytes) else value  # of Python 2
 
 
 def _bytes(data):

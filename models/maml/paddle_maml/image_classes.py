@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -21,6 +23,7 @@ MODES = {1: "L", 3: "RGB"}
 
 # What Pillow raises, depending on the format, for a file that is damaged or no image at all.
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+UNREADABLE += (Image.DecompressionBombWarning,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,13 +275,23 @@ def class_files(directory: Path) -> dict[str, list[Path]]:
 def read_image(file: Path, side: int, channels: int) -> np.ndarray:
     """Decode one image file."""
     try:
-        with Image.open(file) as image:
+        with open_image(file) as image:
             return to_uint8(image, side, channels)
     except UNREADABLE as error:
         advice = "replace or remove it"
         if "codec configuration" in str(error):  # paddle 2.6 exports a zlib that Pillow refuses
             advice = "start with LD_PRELOAD=libz.so.1, or use data in the packed form"
         raise UserError(f"cannot read the image {file} ({error}): {advice}") from error
+
+
+def open_image(file: Path | BinaryIO) -> Image.Image:
+    """Open an image unless it has more than `Image.MAX_IMAGE_PIXELS`.
+
+    Pillow itself warns of these, and refuses those with twice as many.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        return Image.open(file)
 
 
 def load_packed(directory: Path) -> ImageClasses:

@@ -30,6 +30,7 @@ from typing import NamedTuple
 
 import yaml
 
+from utils import safe_yaml
 from utils.config import load_config
 from utils.errors import UserError
 
@@ -37,7 +38,8 @@ SEED = 12345  # PaddleRec's
 FIGURE = re.compile(r"(\w+)(?:\[(\d+)\])?")
 # Of a configuration, what the runner sets itself or what changes no figure.
 PLACES = ("runner.model_save_path", "runner.infer_load_path", "config_abs_dir", "model_dir")
-WITHOUT_EFFECT = ("runner.resume", "runner.print_interval", "runner.save_seconds")
+WITHOUT_EFFECT = ("runner.resume", "runner.print_interval")
+WITHOUT_EFFECT += ("runner.save_seconds", "runner.keep_checkpoints")
 WITHOUT_EFFECT += ("runner.use_visual", *PLACES)
 
 
@@ -103,7 +105,7 @@ def read_listing(path: str) -> Listing:
     """
     file = Path(path)
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = safe_yaml.load(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"cannot read {file}: {error.strerror}; name a list.") from error
     except (yaml.YAMLError, ValueError) as error:
