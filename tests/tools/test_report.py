@@ -120,7 +120,7 @@ def read_page(directory: Path) -> str:
     """The page that the tool writes about a run."""
     done = report(directory)
     assert done.returncode == 0, done.stderr
-    assert not list(directory.glob(".*"))
+    assert not list(directory.glob(".*.unfinished"))
     return (directory / "report.html").read_text(encoding="utf-8")
 
 
