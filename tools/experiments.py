@@ -22,7 +22,7 @@ from pathlib import Path
 import utils.before_paddle  # noqa: F401
 
 # isort: split
-from utils.errors import UserError, run
+from utils.errors import PLOTS, UserError, needing, run
 from utils.experiments.listing import Listing, read_listing
 from utils.experiments.running import ToolFailed, carry_out
 from utils.experiments.tables import render
@@ -87,14 +87,8 @@ def render_file(file: Path, listing: Listing, out: Path) -> None:
 
 
 def draw_plots(listing: Listing, out: Path) -> None:
-    try:
+    with needing(*PLOTS):
         from utils.experiments.curves import draw
-    except ModuleNotFoundError as error:
-        if error.name != "matplotlib":
-            raise
-        raise UserError(
-            'there is no matplotlib here, which draws the plots: pip install -e ".[report]".'
-        ) from error
     for plot in listing.plots.values():
         draw(plot, out)
         logger.info(f"{plot.file} is drawn")

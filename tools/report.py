@@ -10,7 +10,7 @@ import utils.before_paddle  # noqa: F401
 
 # isort: split
 from utils import checkpoint
-from utils.errors import UserError, run
+from utils.errors import PLOTS, UserError, needing, run
 from utils.history import write_text
 from utils.model import create_loader, load_model_class, set_device
 from utils.progress import logger, start_log
@@ -42,14 +42,8 @@ def parse_arguments() -> argparse.Namespace:
 
 def load_page():
     """The function that makes the page; it needs matplotlib, which is an extra."""
-    try:
+    with needing(*PLOTS):
         from utils.report.page import page
-    except ModuleNotFoundError as error:
-        if error.name != "matplotlib":
-            raise
-        raise UserError(
-            'there is no matplotlib here, which draws the plots: pip install -e ".[report]".'
-        ) from error
     return page
 
 

@@ -14,6 +14,11 @@ REMEDIES = {
     **dict.fromkeys(NOT_HERE, "name another directory"),
     errno.EFBIG: "raise the limit of a file's size (ulimit -f)",
 }
+# What draws the plots, and what is said where it is missing.
+PLOTS = (
+    "matplotlib",
+    'there is no matplotlib here, which draws the plots: pip install -e ".[report]".',
+)
 
 
 class UserError(Exception):
@@ -40,6 +45,17 @@ def writing(target, then: str = ""):
         raise UserError(
             f"cannot write to {target} ({error.strerror or error}): {remedy}{then}."
         ) from error
+
+
+@contextmanager
+def needing(package: str, sentence: str):
+    """Say `sentence` where the package, which is an extra, is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name != package:
+            raise
+        raise UserError(sentence) from error
 
 
 def run(main) -> None:

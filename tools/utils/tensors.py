@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from utils.errors import UserError, writing
+from utils.errors import UserError, needing, writing
 
 SUFFIX = ".safetensors"
 
@@ -40,12 +40,7 @@ def write(file: Path, model) -> None:
 
 
 def _safetensors():
-    try:
+    sentence = f'{SUFFIX} files need a package that is not here: pip install -e ".[safetensors]".'
+    with needing("safetensors", sentence):
         import safetensors.numpy
-    except ModuleNotFoundError as error:
-        if error.name != "safetensors":
-            raise
-        raise UserError(
-            f'{SUFFIX} files need a package that is not here: pip install -e ".[safetensors]".'
-        ) from error
     return safetensors.numpy

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from utils.errors import UserError
+from utils.errors import needing
 from utils.measure import measure_of
 from utils.picture import episode_picture
 
@@ -14,15 +14,12 @@ DIRECTORY = "visualDL_log"
 
 def log_writer():
     """VisualDL's writer; it is an extra."""
-    try:
+    with needing(
+        "visualdl",
+        'runner.use_visual: there is no VisualDL here: pip install -e ".[visual]", '
+        "or set it to false.",
+    ):
         from visualdl import LogWriter
-    except ModuleNotFoundError as error:
-        if error.name != "visualdl":
-            raise
-        raise UserError(
-            'runner.use_visual: there is no VisualDL here: pip install -e ".[visual]", '
-            "or set it to false."
-        ) from error
     return LogWriter
 
 

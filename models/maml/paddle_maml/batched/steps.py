@@ -104,7 +104,9 @@ def _stepped(stages, theta, gradients, rates):
 
 
 def _rate(rate, p, tasks):
-    """A rate of the parameter p that is meta-trained as an array, for Paddle broadcasts slowly."""
+    """The rate of the parameter p; one that is meta-trained fills an array of p's shape for all
+    tasks, since Paddle broadcasts slowly.
+    """
     if not learned(rate):
         return rate
     if rate.ndim:
