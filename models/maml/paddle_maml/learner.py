@@ -22,6 +22,15 @@ class Learner:
     net : paddle.nn.Layer
     parameters : list of Tensor
         The adapted values of the net's trainable parameters, in `net.parameters()` order.
+
+    Examples
+    --------
+    >>> import paddle
+    >>> from paddle_maml import MAML
+    >>> maml = MAML(paddle.nn.Linear(3, 2), inner_lr=0.1)
+    >>> learner = maml.adapt(paddle.eye(3), paddle.to_tensor([0, 0, 1]), steps=50)
+    >>> learner(paddle.eye(3)).argmax(1).tolist()
+    [0, 0, 1]
     """
 
     def __init__(self, net: paddle.nn.Layer, parameters: list[paddle.Tensor]):

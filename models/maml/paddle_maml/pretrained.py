@@ -101,6 +101,16 @@ class NearestNeighbor(MetricMethod):
         Length of the features.
     classes : int
         Training classes.
+
+    Examples
+    --------
+    >>> import paddle
+    >>> from paddle_maml import NearestNeighbor
+    >>> nearest = NearestNeighbor(paddle.nn.Identity(), width=2, classes=100)
+    >>> support_x = paddle.to_tensor([[0.0, 0.0], [0.0, 3.0]])
+    >>> classify = nearest.adapt(support_x, paddle.to_tensor([0, 1]))
+    >>> classify(paddle.to_tensor([[0.0, 1.0]])).tolist()
+    [[-1.0, -4.0]]
     """
 
     def __init__(self, embedding: nn.Layer, width: int, classes: int):

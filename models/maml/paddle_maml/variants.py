@@ -60,6 +60,16 @@ class BOIL(ANIL):
     """Body Only update in Inner Loop (Oh et al., 2021, arXiv:2008.08882): all but the head.
 
     Parameters are those of `ANIL`.
+
+    Examples
+    --------
+    >>> import paddle
+    >>> from paddle_maml import BOIL
+    >>> net = paddle.nn.Sequential(paddle.nn.Linear(3, 4), paddle.nn.Tanh(), paddle.nn.Linear(4, 2))
+    >>> boil = BOIL(net, inner_lr=0.1)
+    >>> learner = boil.adapt(paddle.randn([2, 3]), paddle.to_tensor([0, 1]))
+    >>> [bool((a == b).all()) for a, b in zip(learner.parameters, net.parameters())]
+    [False, False, True, True]
     """
 
     def _adapts(self, in_head: bool) -> bool:
@@ -73,6 +83,17 @@ class MetaSGD(MAML):
     begin at `inner_lr` and are the same in all steps.
 
     Parameters are those of `MAML`.
+
+    Examples
+    --------
+    >>> import paddle
+    >>> from paddle_maml import MetaSGD
+    >>> meta_sgd = MetaSGD(paddle.nn.Linear(3, 2), inner_lr=0.1)
+    >>> x, y = paddle.randn([4, 2, 3]), paddle.randint(0, 2, [4, 2])   # 4 tasks of 2 examples
+    >>> loss, _ = meta_sgd(x, y, x, y)
+    >>> loss.backward()
+    >>> [list(rate.grad.shape) for rate in meta_sgd.rates]
+    [[3, 2], [2]]
     """
 
     def __init__(self, net: nn.Layer, inner_lr: float, *settings, **named):

@@ -25,6 +25,19 @@ class MetricMethod(nn.Layer):
     ----------
     embedding : paddle.nn.Layer
         (example, ...) -> features (example, width).
+
+    Examples
+    --------
+    >>> import paddle
+    >>> from paddle_maml.metric import MetricMethod
+    >>> class InnerProduct(MetricMethod):
+    ...     def logits(self, query, support, members):
+    ...         return query.matmul(support, transpose_y=True).matmul(members)
+    >>> method = InnerProduct(paddle.nn.Identity())
+    >>> support_x = paddle.to_tensor([[1.0, 0.0], [0.0, 2.0]])
+    >>> classify = method.adapt(support_x, paddle.to_tensor([0, 1]))
+    >>> classify(paddle.to_tensor([[3.0, 1.0]])).tolist()
+    [[3.0, 2.0]]
     """
 
     def __init__(self, embedding: nn.Layer):
