@@ -49,6 +49,12 @@ def test_a_name_that_is_linked_to_its_source_is_defined_there(page):
             assert found or target.parent.name == named[1], f"{text} is not defined in {target}"
 
 
+@pytest.mark.parametrize("readme", ["README.md", "README_CN.md"])
+def test_a_readme_leads_to_every_page(readme):
+    linked = {target for _, target, _ in links(ROOT / readme)}
+    assert {*ROOT.glob("docs/*.md")} <= linked
+
+
 @pytest.mark.parametrize("page", ["README.md", "README_CN.md"])
 def test_the_example_runs(page):
     (example,) = re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text("utf-8"), re.S | re.M)
