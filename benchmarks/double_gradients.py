@@ -166,6 +166,8 @@ differences (relative 1e-6).
 - not on the CPU: Paddle has no kernel for it there, in float64.
 - refused: `paddle_maml` says at the first forward that it cannot, and the way out.
 
+[`MAML.check`](api.md#mamlcheck) says of a network and its loss whether all is right in them.
+
 The worst is given, and in how many of the settings if not in all. The numbers of rows:"""
 
 if __name__ == "__main__":

@@ -375,7 +375,7 @@ def test_an_operator_without_a_second_gradient_is_named():
     net = nn.Sequential(nn.Linear(2, 3), Bessel())
     maml = MAML(net, 0.1, loss=functional.mse_loss)
     x, y = paddle.ones([1, 4, 2]), paddle.ones([1, 4, 3])
-    with pytest.raises(NotImplementedError, match="the operator i0 twice: .* order=1"):
+    with pytest.raises(NotImplementedError, match=r"twice: i0 \(.* order=1"):
         maml(x, y, x, y)
     MAML(maml.net, 0.1, order=1, loss=functional.mse_loss)(x, y, x, y)[0].backward()
 

@@ -1,6 +1,7 @@
 """Exact second-order MAML for PaddlePaddle."""
 
 from . import cpu
+from .check import Check
 from .learner import Learner
 from .maml import MAML
 from .maml_plus_plus import MAMLPlusPlus
@@ -16,6 +17,7 @@ __all__ = [
     "ANIL",
     "BOIL",
     "MAML",
+    "Check",
     "FineTune",
     "Learner",
     "MAMLPlusPlus",

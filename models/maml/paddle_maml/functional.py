@@ -16,6 +16,13 @@ def trainable(net: paddle.nn.Layer) -> list[paddle.Tensor]:
     return [p for p in net.parameters() if not p.stop_gradient]
 
 
+def leaf(parameter) -> paddle.Tensor:
+    """A copy that autograd takes for an input."""
+    copy = parameter.detach().clone()
+    copy.stop_gradient = False
+    return copy
+
+
 def gradient_step(parameters, gradients, rates) -> list[paddle.Tensor]:
     """theta' = theta - rate * gradient (the paper's equation 1), as new tensors.
 
@@ -29,6 +36,8 @@ def gradient_step(parameters, gradients, rates) -> list[paddle.Tensor]:
 def parameters_as(net: paddle.nn.Layer, parameters: list, values: list):
     """Run `net` with `values` in place of `parameters`; a shared parameter changes everywhere.
 
+    Buffers may be among the parameters.
+
     Nothing is copied and autograd sees `values` themselves. The net has its own parameters back
     when the block ends, however it ends.
     """
@@ -36,9 +45,10 @@ def parameters_as(net: paddle.nn.Layer, parameters: list, values: list):
     value_of = {id(p): v for p, v in zip(parameters, values)}
     layers = net.sublayers(include_self=True)
     slots = [
-        (layer._parameters, name, p)
+        (owner, name, p)
         for layer in layers
-        for name, p in layer._parameters.items()
+        for owner in (layer._parameters, layer._buffers)
+        for name, p in owner.items()
         if id(p) in value_of
     ]
     # Recurrent layers keep a second list of their weights, the one they compute with.

@@ -25,11 +25,21 @@ WAYS_OUT = {
 }
 
 
-def impossible(name, way_out):
-    """The error that says so."""
-    return NotImplementedError(
-        f"Paddle's operator {name} cannot be differentiated twice: {way_out}, or take order=1."
-    )
+class NotTwiceDifferentiable(NotImplementedError):
+    """Says of operators that they cannot be differentiated twice.
+
+    Parameters
+    ----------
+    ways_out : dict of str to str
+        By an operator's name, what to do instead.
+    """
+
+    def __init__(self, ways_out: dict[str, str]):
+        operators = ", ".join(f"{name} ({way_out})" for name, way_out in ways_out.items())
+        super().__init__(
+            f"Paddle cannot differentiate twice: {operators}. Change that, or take order=1."
+        )
+        self.ways_out = ways_out
 
 
 def _refusing(name, way_out):
@@ -38,7 +48,7 @@ def _refusing(name, way_out):
     def replacement(*arguments, **named):
         tensors = [x for x in (*arguments, *named.values()) if isinstance(x, paddle.Tensor)]
         if paddle.is_grad_enabled() and not all(x.stop_gradient for x in tensors):
-            raise impossible(name, way_out)
+            raise NotTwiceDifferentiable({name: way_out})
         return getattr(native, name)(*arguments, **named)
 
     return replacement

@@ -6,7 +6,7 @@ import paddle
 from paddle import _legacy_C_ops
 
 from .gradients import broadcast, with_gradient
-from .impossible import impossible
+from .impossible import NotTwiceDifferentiable
 from .multilinear import multilinear, sum_of_linear
 from .native import attribute, native
 from .packing import tied
@@ -69,7 +69,7 @@ def meshgrid(tensors):
 def grid_sample(x, grid, *setting):
     """Linear in `x`."""
     if paddle.is_grad_enabled() and not grid.stop_gradient:
-        raise impossible("grid_sample", "keep the grid a constant")
+        raise NotTwiceDifferentiable({"grid_sample": "keep the grid a constant"})
     return multilinear(lambda x: native.grid_sample(x, grid, *setting), x)
 
 

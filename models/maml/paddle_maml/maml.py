@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import nullcontext
 from itertools import repeat
 from typing import Callable
 
 import paddle
 
+from .automatic import Automatic
 from .batched import Network
-from .functional import gradient_step, parameters_as, trainable
+from .check import Check, check
+from .functional import leaf, trainable
 from .inner_loop import InnerStep
 from .learner import Learner
-from .operators import once_differentiable, twice_differentiable
-from .precision import MixedPrecision, scaled, unscaled
+from .precision import MixedPrecision
 
 
 class MAML(paddle.nn.Layer):
@@ -59,19 +59,35 @@ class MAML(paddle.nn.Layer):
         If `order` is neither 1 nor 2, `inner_steps` not a whole number from 0, or nothing in `net`
         is trainable.
 
+    Notes
+    -----
+    - `net` sees the examples of one task at a time, without the task axis.
+    - Give an optimizer `maml.parameters()`: those of the net, and what a subclass trains beside.
+    - Training and evaluation mode differ in what the net's own layers make of it, as dropout.
+    - Under `paddle.no_grad()` a call gives loss and logits alone, as a validation wants them;
+      `path_logits` measures tasks after every inner step.
+    - `paddle.DataParallel(maml)` averages the meta-gradient over processes.
+    - `check` says before a training whether the meta-gradient is right for a net and a loss.
+
     Examples
     --------
     >>> import paddle
     >>> from paddle_maml import MAML
-    >>> maml = MAML(paddle.nn.Linear(3, 2), inner_lr=0.1)
-    >>> x, y = paddle.randn([4, 2, 3]), paddle.randint(0, 2, [4, 2])   # 4 tasks of 2 examples
-    >>> loss, logits = maml(x, y, x, y)
-    >>> loss.backward()
-    >>> list(logits.shape), list(maml.net.weight.grad.shape)
-    ([4, 2, 2], [3, 2])
-    >>> learner = maml.adapt(x[0], y[0], steps=10)
-    >>> list(learner(x[0]).shape)
-    [2, 2]
+    >>> net = paddle.nn.Sequential(paddle.nn.Linear(3, 8), paddle.nn.ReLU(), paddle.nn.Linear(8, 2))
+    >>> maml = MAML(net, inner_lr=0.1)
+    >>> optimizer = paddle.optimizer.Adam(0.001, parameters=maml.parameters())
+    >>> for _ in range(10):  # each a meta-step on 4 tasks of 2 support and 6 query examples
+    ...     support_x, support_y = paddle.randn([4, 2, 3]), paddle.to_tensor([[0, 1]] * 4)
+    ...     query_x, query_y = paddle.randn([4, 6, 3]), paddle.randint(0, 2, [4, 6])
+    ...     loss, logits = maml(support_x, support_y, query_x, query_y)
+    ...     loss.backward()
+    ...     optimizer.step()
+    ...     optimizer.clear_grad()
+    >>> list(loss.shape), list(logits.shape)
+    ([], [4, 6, 2])
+    >>> learner = maml.adapt(support_x[0], support_y[0], steps=10)  # to one task
+    >>> list(learner(query_x[0]).shape)
+    [6, 2]
     """
 
     def __init__(
@@ -120,6 +136,7 @@ class MAML(paddle.nn.Layer):
             If the four tensors differ in their number of tasks.
         NotImplementedError
             If Paddle cannot differentiate an operator of the net or the loss twice; it is named.
+            `check` names all of them.
 
         Notes
         -----
@@ -143,6 +160,45 @@ class MAML(paddle.nn.Layer):
             gradients = self.mixed.kept(gradients)
         meta_loss = paddle.concat(losses).mean()
         return _with_gradient(meta_loss, theta, gradients, tasks), paddle.concat(logits)
+
+    def check(self, support_x, support_y, query_x=None, query_y=None, seed: int = 0) -> Check:
+        """Find out before a training whether the meta-gradient is right for this net and loss.
+
+        Holds it to finite differences of the whole meta-step along a random direction; where order
+        is 1, of a meta-step whose inner gradients are held fixed, which is what first order asks
+        for. Both in float64, since differences in float32 could not tell. The net, its buffers and
+        all random states stay as they are. Takes as long as some twenty meta-steps of one task.
+
+        Parameters
+        ----------
+        support_x, support_y : Tensor (example, ...)
+            Of one task, as `adapt` takes them.
+        query_x, query_y : Tensor (example, ...), optional
+            The support set itself if not given.
+        seed : int
+            Of the direction and of what the net draws at random.
+
+        Returns
+        -------
+        Check
+            Whether it is `exact`, and what there is to know of the net; `print` it.
+
+        Raises
+        ------
+        NotImplementedError
+            With all operators of the net and the loss that Paddle cannot differentiate twice, and a
+            way out of each; of order 2 alone.
+
+        Examples
+        --------
+        >>> import paddle
+        >>> from paddle_maml import MAML
+        >>> maml = MAML(paddle.nn.Linear(3, 2), inner_lr=0.1)
+        >>> found = maml.check(paddle.randn([4, 3]), paddle.to_tensor([0, 0, 1, 1]))
+        >>> found.exact, found.trainable, found.unreached
+        (True, 8, [])
+        """
+        return check(self, support_x, support_y, query_x, query_y, seed)
 
     def inner_loop(self, steps: int) -> list[InnerStep]:
         """The steps that adapt to a task; other algorithms have others."""
@@ -177,8 +233,8 @@ class MAML(paddle.nn.Layer):
         """As `adapt`, but returns the learners before and after each step: `steps` + 1 of them."""
         steps = _check_steps(self.inner_steps if steps is None else steps)
         batches = repeat((support_x, support_y))
-        adapted = self._adapted(batches, self.inner_loop(steps), order=0)
-        return [Learner(self.net, [_leaf(p) for p in parameters]) for parameters in adapted]
+        adapted = Automatic(self.net, self.loss).path(batches, self.inner_loop(steps), order=0)
+        return [Learner(self.net, [leaf(p) for p in parameters]) for parameters in adapted]
 
     def path_logits(self, support_x, support_y, query_x, steps: int | None = None):
         """What the learners of `path` put out on the queries, for a batch of tasks.
@@ -226,79 +282,21 @@ class MAML(paddle.nn.Layer):
         """Losses, logits and the gradient of the sum of the losses: of as many tasks as `network`
         is given, or of a single one without it.
         """
-        differentiate = paddle.is_grad_enabled()
         inner_loop, weights = self.inner_loop(self.inner_steps), self.query_weights()
-        order = self.order if differentiate else 0
+        order = self.order if paddle.is_grad_enabled() else 0
+        task = support_x, support_y, query_x, query_y
         if network:
-            task = support_x, support_y, query_x, query_y
             losses, logits, found = network.meta_gradient(*task, inner_loop, weights, order)
             return losses, logits, [found.get(id(p)) for p in theta]
-        batches = repeat((support_x[0], support_y[0]))
-        loss, adapted = 0.0, self._adapted(batches, inner_loop, order)
-        for weight, parameters in zip(weights, adapted):
-            if weight:
-                query_loss, logits = self._query(parameters, query_x[0], query_y[0])
-                loss = loss + weight * query_loss
-        gradients = [None] * len(theta)
-        if differentiate:
-            gradients = unscaled(_gradients(scaled(loss), theta))
-        return loss.detach().reshape([1]), logits.detach().unsqueeze(0), gradients
-
-    def _adapted(self, batches, inner_loop, order):
-        """Yields the parameters before and after each step, for order 0 as constants."""
-        parameters = trainable(self.net)
-        yield parameters
-        for step, batch in zip(inner_loop, batches):
-            parameters = step.begin(parameters)
-            parameters = parameters if order else [_leaf(p) for p in parameters]
-            parameters = self._inner_step(step, parameters, *batch, order)
-            yield parameters
-
-    def _inner_step(self, step, parameters, support_x, support_y, order):
-        operators = twice_differentiable if order == 2 else once_differentiable
-        own, gradients = trainable(self.net), [None] * len(parameters)
-        with paddle.enable_grad(), operators(), parameters_as(self.net, own, parameters):
-            loss = self.loss(self.net(support_x), support_y)
-            adapted = [parameters[place] for place in step.adapted]
-            found = _gradients(scaled(loss), adapted, create_graph=order == 2)
-        if all(g is None for g in found):
-            raise ValueError("the support loss depends on no parameter of the net that is adapted.")
-        for place, gradient in zip(step.adapted, unscaled(found)):
-            gradients[place] = gradient
-        return gradient_step(parameters, gradients, step.rates)
-
-    def _query(self, parameters, query_x, query_y):
-        # Only the support pass is differentiated twice; this one runs on Paddle's own kernels.
-        with once_differentiable(), parameters_as(self.net, trainable(self.net), parameters):
-            logits = self.net(query_x)
-            return self.loss(logits, query_y), logits
+        automatic, task = Automatic(self.net, self.loss), (t[0] for t in task)
+        loss, logits, found = automatic.meta_gradient(*task, theta, inner_loop, weights, order)
+        return loss.reshape([1]), logits.unsqueeze(0), found
 
 
 def _check_steps(steps) -> int:
     if not isinstance(steps, int) or steps < 0:
         raise ValueError(f"the number of inner steps is {steps!r}: give a whole number, 0 or more.")
     return steps
-
-
-def _leaf(parameter):
-    """A copy that autograd takes for an input."""
-    copy = parameter.detach().clone()
-    copy.stop_gradient = False
-    return copy
-
-
-def _gradients(loss, parameters, create_graph=False):
-    """`paddle.grad`, None where the loss does not depend on a parameter."""
-    try:
-        return paddle.grad(loss, parameters, create_graph=create_graph, allow_unused=True)
-    except RuntimeError as error:
-        lacking = re.search(r"The Op (\w+?)(_double)?_grad doesn't have any grad", str(error))
-        if not lacking:
-            raise
-        raise NotImplementedError(
-            f"Paddle cannot differentiate the operator {lacking[1]} twice: use another in the net "
-            "or the loss, or order=1."
-        ) from error
 
 
 def _add(totals, gradients):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import paddle
 
+from .automatic import Automatic
 from .maml import MAML
 
 
@@ -36,6 +37,16 @@ class Reptile(MAML):
         if inner_steps < 1:
             raise ValueError("Reptile without inner steps has nothing to follow: give 1 or more.")
 
+    def check(self, *task, **named):
+        """There is nothing to hold Reptile to.
+
+        Raises
+        ------
+        NotImplementedError
+            Always.
+        """
+        raise NotImplementedError("Reptile follows the gradient of no meta-loss to check it by.")
+
     def _meta_gradient(self, network, theta, support_x, support_y, query_x, query_y):
         x, y = paddle.concat([support_x, query_x], 1), paddle.concat([support_y, query_y], 1)
         steps, inner_loop = self.inner_steps, self.inner_loop(self.inner_steps)
@@ -50,8 +61,9 @@ class Reptile(MAML):
             moved = [moved[id(p)] for p in theta]
         else:
             parts = [(x[0], y[0]) for x, y in parts]
-            *_, adapted = self._adapted(parts, inner_loop, order=0)
-            loss, logits = self._query(adapted, query_x[0], query_y[0])
+            automatic = Automatic(self.net, self.loss)
+            *_, adapted = automatic.path(parts, inner_loop, order=0)
+            loss, logits = automatic.query(adapted, query_x[0], query_y[0])
             losses, logits = loss.detach().reshape([1]), logits.detach().unsqueeze(0)
             moved = [q.detach() - p.detach() for p, q in zip(theta, adapted)]
         return losses, logits, [step * (-1 / self.inner_lr) for step in moved]
