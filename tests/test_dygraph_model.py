@@ -6,6 +6,7 @@ import numpy as np
 import paddle
 import pytest
 from dygraph_model import DygraphModel
+from paddle_maml import ClipByNorm, ClipByValue
 from paddle_maml.errors import UserError
 
 WAY, BATCH = 2, 4
@@ -245,23 +246,26 @@ def test_the_oracles_network_takes_three_numbers():
     assert model_class.title(config) == "1-shot regression, oracle: second-order MAML on MLP"
 
 
-def test_the_meta_gradient_is_clipped_entry_by_entry():
-    """As Adam goes on after a gradient that was clipped by hand."""
+@pytest.mark.parametrize("key", ["clip", "clip_norm"])
+def test_the_meta_gradient_is_clipped(key):
+    """Entry by entry or as a whole: as Adam goes on after a gradient clipped by hand."""
     gradients = [np.float32([100, -100, 3, 10]), np.float32([1, 1, 1, 1])]
 
     def trained(clip, gradients):
         layer = paddle.nn.Linear(4, 1, bias_attr=False)
         layer.weight.set_value(np.ones((4, 1), np.float32))
-        key = {} if clip is None else {"hyper_parameters.meta_optimizer.clip": clip}
-        optimizer = DygraphModel().create_optimizer(layer, {**CONFIG, **key})
+        clipping = {} if clip is None else {f"hyper_parameters.meta_optimizer.{key}": clip}
+        optimizer = DygraphModel().create_optimizer(layer, {**CONFIG, **clipping})
         for gradient in gradients:
             (layer.weight[:, 0] * paddle.to_tensor(gradient)).sum().backward()
             optimizer.step()
             optimizer.clear_grad()
         return layer.weight.numpy()
 
-    by_hand = trained(None, [g.clip(-10, 10) for g in gradients])
-    assert np.array_equal(trained(10, gradients), by_hand)
+    by_value = [g.clip(-10, 10) for g in gradients]
+    by_norm = [g * min(1, 10 / np.linalg.norm(g)) for g in gradients]
+    by_hand = trained(None, by_value if key == "clip" else by_norm)
+    np.testing.assert_allclose(trained(10, gradients), by_hand, rtol=1e-6)
     assert not np.allclose(trained(None, gradients), by_hand)
 
 
@@ -273,3 +277,17 @@ def test_a_meta_test_says_whether_its_classes_were_rotated():
         metrics, _ = model_class.create_metrics()
         model_class.infer_forward(model, metrics, batch(3), config)
         assert model_class.summary(metrics, config)["rotation"] is rotated
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"), [("clip", ClipByValue(0.5)), ("clip_norm", ClipByNorm(0.5))]
+)
+@pytest.mark.parametrize("algorithm", ["maml", "boil", "maml_pp", "fine_tune"])
+def test_inner_gradients_are_clipped(algorithm, key, expected):
+    config = {
+        **CONFIG,
+        "hyper_parameters.algorithm": algorithm,
+        "hyper_parameters.pretrain_classes": 8,
+        f"hyper_parameters.base_optimizer.{key}": 0.5,
+    }
+    assert DygraphModel().create_model(config).inner_clip == expected

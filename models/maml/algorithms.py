@@ -8,6 +8,8 @@ from paddle_maml import (
     ANIL,
     BOIL,
     MAML,
+    ClipByNorm,
+    ClipByValue,
     FineTune,
     MAMLPlusPlus,
     MatchingNet,
@@ -77,8 +79,8 @@ def reptile(net, setting, **computing):
 def fine_tune(net, setting, **computing):
     """The paper's baseline: trained on all tasks alike, adapted in the test only."""
     if setting.pretrains:
-        inner_lr = setting.base_optimizer__learning_rate
-        return FineTune(net, net.width, setting.pretrain_classes, inner_lr)
+        inner_lr, clip = setting.base_optimizer__learning_rate, inner_clip(setting)
+        return FineTune(net, net.width, setting.pretrain_classes, inner_lr, inner_clip=clip)
     return MAML(net, **{**_inner_loop(setting), "inner_steps": 0}, **computing)
 
 
@@ -98,6 +100,14 @@ def siamese(net, setting, **computing):
     return Siamese(net, net.width)
 
 
+def inner_clip(setting: Settings) -> ClipByValue | ClipByNorm | None:
+    """What cuts the inner gradients."""
+    value, norm = setting.base_optimizer__clip, setting.base_optimizer__clip_norm
+    if value is not None:
+        return ClipByValue(value)
+    return None if norm is None else ClipByNorm(norm)
+
+
 def _ordered(setting):
     """Whether there is an inner gradient to differentiate through, or not to."""
     return not setting.compares and setting.algorithm not in ("reptile", "fine_tune")
@@ -108,6 +118,7 @@ def _inner_loop(setting):
         "loss": PROBLEMS[setting.loss].loss,
         "inner_lr": setting.base_optimizer__learning_rate,
         "inner_steps": setting.update_step,
+        "inner_clip": inner_clip(setting),
     }
 
 

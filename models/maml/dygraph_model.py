@@ -78,12 +78,12 @@ class DygraphModel:
             meta_lr = self.schedule = paddle.optimizer.lr.LambdaDecay(
                 meta_lr, lambda step: (1 + math.cos(math.pi * min(step / steps, 1))) / 2
             )
-        clip = setting.meta_optimizer__clip
-        return paddle.optimizer.Adam(
-            meta_lr,
-            parameters=dy_model.parameters(),
-            grad_clip=None if clip is None else paddle.nn.ClipGradByValue(clip),
-        )
+        clip, value, norm = None, setting.meta_optimizer__clip, setting.meta_optimizer__clip_norm
+        if value is not None:
+            clip = paddle.nn.ClipGradByValue(value)
+        elif norm is not None:
+            clip = paddle.nn.ClipGradByGlobalNorm(norm)
+        return paddle.optimizer.Adam(meta_lr, parameters=dy_model.parameters(), grad_clip=clip)
 
     def create_metrics(self):
         """The queries' accuracy or squared error after adaptation, its 95 % confidence interval,

@@ -76,6 +76,12 @@ def test_some_need_an_inner_step(algorithm):
         settings(algorithm=algorithm, update_step=0)
 
 
+@pytest.mark.parametrize("optimizer", ["base_optimizer", "meta_optimizer"])
+def test_gradients_are_cut_in_one_way(optimizer):
+    with pytest.raises(UserError, match=f"clip_norm is 1.0: .*{optimizer}.clip: give one of them"):
+        settings(**{f"{optimizer}.clip": 10.0, f"{optimizer}.clip_norm": 1.0})
+
+
 @pytest.mark.parametrize(
     ("key", "value", "sentence"),
     [
@@ -95,6 +101,8 @@ def test_some_need_an_inner_step(algorithm):
         ("k_query_test", 0, "it takes 1 or more"),
         ("query_set", "train", "it takes disjoint or support"),
         ("meta_optimizer.clip", 0, "it takes a number above 0"),
+        ("base_optimizer.learning_rate", float("inf"), "it takes a number above 0"),
+        ("base_optimizer.clip_norm", -1.0, "base_optimizer.clip_norm is -1.0: it takes a number"),
         ("meta_optimizer.clip", "ten", "meta_optimizer.clip is 'ten': it takes a number"),
         ("update_step", -1, "it takes 0 or more"),
         ("order", 3, "it takes 2 or 1"),

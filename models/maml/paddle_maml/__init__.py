@@ -2,6 +2,7 @@
 
 from . import cpu
 from .check import Check
+from .clipping import ClipByNorm, ClipByValue
 from .learner import Learner
 from .maml import MAML
 from .maml_plus_plus import MAMLPlusPlus
@@ -18,6 +19,8 @@ __all__ = [
     "BOIL",
     "MAML",
     "Check",
+    "ClipByNorm",
+    "ClipByValue",
     "FineTune",
     "Learner",
     "MAMLPlusPlus",

@@ -7,7 +7,7 @@ from itertools import repeat
 
 import paddle
 
-from .functional import gradient_step, leaf, parameters_as, trainable
+from .functional import leaf, parameters_as, trainable
 from .impossible import NotTwiceDifferentiable
 from .operators import once_differentiable, twice_differentiable
 from .precision import scaled, unscaled
@@ -72,7 +72,7 @@ class Automatic:
             parameters = step.begin(parameters)
             parameters = parameters if order else [leaf(p) for p in parameters]
             gradients = self.inner_gradients(step, parameters, *batch, order)
-            parameters = gradient_step(parameters, gradients, step.rates)
+            parameters = step.take(parameters, gradients)
             yield parameters
 
     def inner_gradients(self, step, parameters, support_x, support_y, order):

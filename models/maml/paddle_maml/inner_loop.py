@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
 import paddle
+
+from .functional import gradient_step
 
 
 class InnerStep(NamedTuple):
@@ -20,14 +22,24 @@ class InnerStep(NamedTuple):
     own : dict of int to Tensor
         Parameters, by their place, that begin this step with values of its own, whatever the step
         before made of them.
+    clip : ClipByValue or ClipByNorm, optional
+        What cuts the gradients of the parameters that are adapted.
     """
 
     rates: list
     own: dict[int, paddle.Tensor] = {}
+    clip: Callable | None = None
 
     def begin(self, parameters: list) -> list:
         """The parameters that the gradient is taken at."""
         return [self.own.get(place, p) for place, p in enumerate(parameters)]
+
+    def take(self, parameters: list, gradients: list) -> list:
+        """The parameters after the step; a gradient may be None (`gradient_step`)."""
+        if self.clip:
+            cut = iter(self.clip([g.unsqueeze(0) for g in gradients if g is not None]))
+            gradients = [g if g is None else next(cut).squeeze(0) for g in gradients]
+        return gradient_step(parameters, gradients, self.rates)
 
     @property
     def adapted(self) -> list[int]:

@@ -52,6 +52,8 @@ class MAML(paddle.nn.Layer):
         convolutions in float16 and scales the losses, those of the inner loop too; a meta-gradient
         that overflows is zero (`paddle_maml.precision`). Adapting for use (`adapt`, `path`,
         `path_logits`) stays in float32.
+    inner_clip : ClipByValue or ClipByNorm, optional
+        Cuts the gradient of every inner step; the second order goes through it.
 
     Raises
     ------
@@ -99,6 +101,7 @@ class MAML(paddle.nn.Layer):
         loss: Callable = paddle.nn.functional.cross_entropy,
         task_chunk: int | None = None,
         amp: bool = False,
+        inner_clip: Callable | None = None,
     ):
         super().__init__()
         if order not in (1, 2):
@@ -112,6 +115,7 @@ class MAML(paddle.nn.Layer):
         self.loss = loss
         self.task_chunk = task_chunk
         self.mixed = MixedPrecision() if amp else None
+        self.inner_clip = inner_clip
 
     def forward(self, support_x, support_y, query_x, query_y):
         """The meta-loss of a batch of tasks; `backward()` on it gives the exact meta-gradient.
@@ -202,7 +206,8 @@ class MAML(paddle.nn.Layer):
 
     def inner_loop(self, steps: int) -> list[InnerStep]:
         """The steps that adapt to a task; other algorithms have others."""
-        return [InnerStep([self.inner_lr] * len(trainable(self.net)))] * steps
+        rates = [self.inner_lr] * len(trainable(self.net))
+        return [InnerStep(rates, clip=self.inner_clip)] * steps
 
     def query_weights(self) -> list[float]:
         """The shares in the meta-loss of the query losses before and after each inner step."""

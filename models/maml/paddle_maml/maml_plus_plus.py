@@ -84,7 +84,7 @@ class MAMLPlusPlus(MAML):
             for place, rate in zip(self._rated, self.rates[step]):
                 rates[place] = rate
             own = self.norms[step - 1] if step else []
-            found.append(InnerStep(rates, dict(zip(self._norms, own))))
+            found.append(InnerStep(rates, dict(zip(self._norms, own)), self.inner_clip))
         return found
 
     def query_weights(self) -> list[float]:

@@ -7,6 +7,7 @@ section 5.1, which the MAML paper compares with as well.
 from __future__ import annotations
 
 import copy
+from typing import Callable
 
 import paddle
 from paddle import nn
@@ -39,6 +40,8 @@ class FineTune(nn.Layer):
         Step size on the support set, for the mean cross-entropy.
     inner_steps : int
         Steps that `adapt` takes unless told otherwise.
+    inner_clip : ClipByValue or ClipByNorm, optional
+        As of `MAML`.
 
     Examples
     --------
@@ -53,11 +56,17 @@ class FineTune(nn.Layer):
     """
 
     def __init__(
-        self, embedding: nn.Layer, width: int, classes: int, inner_lr: float, inner_steps: int = 10
+        self,
+        embedding: nn.Layer,
+        width: int,
+        classes: int,
+        inner_lr: float,
+        inner_steps: int = 10,
+        inner_clip: Callable | None = None,
     ):
         super().__init__()
         self.embedding, self.head = embedding, nn.Linear(width, classes)
-        self.inner_lr, self.inner_steps = inner_lr, inner_steps
+        self.inner_lr, self.inner_steps, self.inner_clip = inner_lr, inner_steps, inner_clip
 
     def forward(self, support_x, support_y, query_x, query_y, classes):
         """The loss of the pretraining; see `pretraining`."""
@@ -84,7 +93,7 @@ class FineTune(nn.Layer):
         net = nn.Sequential(copy.deepcopy(self.embedding), head.to(dtype=self.head.weight.dtype))
         net.eval()
         use_running_statistics(net)  # MAML itself goes by the batch at hand
-        return MAML(net, self.inner_lr, self.inner_steps, order=1)
+        return MAML(net, self.inner_lr, self.inner_steps, order=1, inner_clip=self.inner_clip)
 
 
 class NearestNeighbor(MetricMethod):

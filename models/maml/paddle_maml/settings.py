@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 
 from .errors import UserError
 
@@ -43,12 +44,15 @@ class Settings:
     update_step_test: int = 10  # inner steps in validation and meta-test
     base_optimizer__class: str = "SGD"
     base_optimizer__learning_rate: float = 0.4  # inner_lr
+    base_optimizer__clip: float | None = None  # each entry of an inner gradient to +-clip
+    base_optimizer__clip_norm: float | None = None  # or all of it to this Euclidean norm
     base_optimizer__strategy: str = "async"  # PaddleRec's; without effect there and here
     meta_optimizer__class: str = "Adam"
     meta_optimizer__learning_rate: float = 0.001  # meta_lr
     meta_optimizer__strategy: str = "async"
     meta_optimizer__decay: str = "none"  # cosine: down to zero at the last step
     meta_optimizer__clip: float | None = None  # each entry of the meta-gradient to +-clip
+    meta_optimizer__clip_norm: float | None = None  # or all of it to this Euclidean norm
     maml_pp__multi_step_epochs: int = 10  # until only the query loss after the last step counts
     maml_pp__first_order_epochs: int = 0  # before those of `order`
     pretrain_classes: int | None = None  # in training, with rotations; fine_tune needs it
@@ -115,10 +119,15 @@ class Settings:
         for name in ("update_step", "update_step_test", *annealing):
             if getattr(self, name) < 0:
                 _refuse(name, getattr(self, name), "0 or more")
-        rates = ("base_optimizer__learning_rate", "meta_optimizer__learning_rate")
-        for name in (*rates, "meta_optimizer__clip"):
-            if getattr(self, name) is not None and not getattr(self, name) > 0:
-                _refuse(name, getattr(self, name), "a number above 0")
+        for optimizer in ("base_optimizer", "meta_optimizer"):
+            for key in ("learning_rate", "clip", "clip_norm"):
+                value = getattr(self, f"{optimizer}__{key}")
+                if value is not None and not 0 < value < math.inf:
+                    _refuse(f"{optimizer}__{key}", value, "a number above 0")
+            norm = getattr(self, f"{optimizer}__clip_norm")
+            if norm is not None and getattr(self, f"{optimizer}__clip") is not None:
+                wanted = f"no value beside {_PREFIX}{optimizer}.clip: give one of them"
+                _refuse(f"{optimizer}__clip_norm", norm, wanted)
         if self.k_query_test is not None and self.k_query_test < 1:
             _refuse("k_query_test", self.k_query_test, "1 or more")
         for name, choices in _CHOICES.items():

@@ -53,7 +53,7 @@ class ANIL(MAML):
         rates = [0.0] * len(trainable(self.net))
         for place in self.adapted:
             rates[place] = self.inner_lr
-        return [InnerStep(rates)] * steps
+        return [InnerStep(rates, clip=self.inner_clip)] * steps
 
 
 class BOIL(ANIL):
@@ -103,7 +103,7 @@ class MetaSGD(MAML):
         )
 
     def inner_loop(self, steps: int) -> list[InnerStep]:
-        return [InnerStep(list(self.rates))] * steps
+        return [InnerStep(list(self.rates), clip=self.inner_clip)] * steps
 
 
 def parameter(value) -> paddle.Tensor:

@@ -10,9 +10,10 @@ arrives from behind,
     v <- v - H R v,
 
 with the Hessian H of the support loss; the gradient in the rates themselves is -v grad L, number by
-number. H v is the derivative of grad L along v (Pearlmutter, 1994,
-"Fast exact multiplication by the Hessian"): one pass that differentiates the forward pass along v,
-and one that differentiates the backward pass. So each stage of a network has four methods,
+number. Where the gradient is cut before the step follows it, H C takes the place of H, with the
+derivative C of the cut, a symmetric matrix. H v is the derivative of grad L along v (Pearlmutter,
+1994, "Fast exact multiplication by the Hessian"): one pass that differentiates the forward pass
+along v, and one that differentiates the backward pass. So each stage of a network has four methods,
 
     forward(x, w)                        y, and what the others need of the point
     backward(point, w, gy)               gx and gw, the gradients in x and w for gy, that in y

@@ -87,8 +87,9 @@ class Network:
             if step:
                 theta = step.begin(theta)
                 gradients, point = self._gradient(theta, *support, step.lowest)[2:]
-                at = theta, gradients, point if order == 2 else None
-                theta = step.take(support.stages, theta, gradients)
+                followed = step.cut(gradients)
+                at = theta, gradients, followed, point if order == 2 else None
+                theta = step.take(support.stages, theta, followed)
             if weight:
                 lowest = 0 if order else None
                 loss, logits, v, _ = self._gradient(theta, *query, lowest)
@@ -136,7 +137,7 @@ class Network:
         yield theta
         for step, batch in zip(self._steps(inner_loop, tasks), batches):
             theta = step.begin(theta)
-            gradients = self._gradient(theta, *batch, step.lowest)[2]
+            gradients = step.cut(self._gradient(theta, *batch, step.lowest)[2])
             theta = step.take(batch.stages, theta, gradients)
             yield theta
 
@@ -151,11 +152,11 @@ class Network:
             v = _added(v, arriving)
             if not step:
                 break
-            theta, gradients, point = at
-            _add(sums, step.rates_gradients(v, gradients))
+            theta, gradients, followed, point = at
+            _add(sums, step.rates_gradients(v, followed))
             if point:
                 hessian_times = partial(self._hessian_times, stages, theta, point, step.lowest)
-                v = step.pull_back(stages, v, hessian_times)
+                v = step.pull_back(stages, v, gradients, hessian_times)
                 del hessian_times  # and what the point keeps, before the next is worked on
             _add(sums, step.own_gradients(v))
         _add(sums, self._over_tasks(v).items())

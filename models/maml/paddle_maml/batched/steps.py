@@ -30,6 +30,8 @@ class Step:
         ]
         self._learned = _by_stage(dict(enumerate(step.rates)), places, learned)
         self._own = _by_stage(step.own, places)
+        self._clip = step.clip
+        self._adapted = _by_stage(dict.fromkeys(step.adapted, True), places)
         self._uniform = not self._learned and len(set(step.rates)) == 1
         first = min(stage for stage, found in enumerate(places) if {*found} & {*step.adapted})
         # The first stage that is adapted, if it can do without the derivative of its input.
@@ -42,22 +44,30 @@ class Step:
             theta[stage][number] = for_tasks(p, self._tasks)
         return theta
 
+    def cut(self, gradients: list) -> list:
+        """The gradients as the step follows them."""
+        if not self._clip:
+            return gradients
+        return self._replaced(gradients, self._clip(self._of_adapted(gradients)))
+
     def take(self, stages: list, theta: list, gradients: list) -> list:
         """The parameters after the step; uses the gradients up if no rate is meta-trained."""
         return _stepped(stages, theta, gradients, self._rates)
 
-    def pull_back(self, stages: list, v: list, hessian_times) -> list:
-        """v - H R v for the Hessian H and the rates R: the step's Jacobian, transposed, times v."""
-        if self._uniform:  # R and H may change places
-            return _stepped(stages, v, hessian_times(v), self._rates)
-        along = hessian_times(
-            [[p * r for p, r in zip(*of_stage)] for of_stage in zip(v, self._rates)]
-        )
+    def pull_back(self, stages: list, v: list, gradients: list, hessian_times) -> list:
+        """v - H C R v for the Hessian H, the rates R and the derivative C of `cut` at `gradients`:
+        the step's Jacobian, transposed, times v.
+        """
+        if self._uniform:  # R may change places with the others
+            along = hessian_times(self._slope(gradients, v))
+            return _stepped(stages, v, along, self._rates)
+        v_rates = [[p * r for p, r in zip(*of_stage)] for of_stage in zip(v, self._rates)]
+        along = hessian_times(self._slope(gradients, v_rates))
         return _stepped(stages, v, along, [[1.0] * len(stage) for stage in v])
 
     def rates_gradients(self, v: list, gradients: list) -> list:
         """Of the loss that has the gradient `v` behind the step: the `id` of each rate that is
-        meta-trained, and the gradient in it; `gradients` are those taken in the step.
+        meta-trained, and the gradient in it; `gradients` are those that the step followed.
         """
         found = []
         for stage, number, rate in self._learned:
@@ -72,6 +82,21 @@ class Step:
             found.append((id(p), over_tasks(v[stage][number], p.shape)))
             v[stage][number] = paddle.zeros_like(v[stage][number])
         return found
+
+    def _slope(self, gradients, v):
+        if not self._clip:
+            return v
+        of_adapted = self._of_adapted(gradients), self._of_adapted(v)
+        return self._replaced(v, self._clip.slope(*of_adapted))
+
+    def _of_adapted(self, values):
+        return [values[stage][number] for stage, number, _ in self._adapted]
+
+    def _replaced(self, values, of_adapted):
+        values = [stage and list(stage) for stage in values]
+        for (stage, number, _), value in zip(self._adapted, of_adapted):
+            values[stage][number] = value
+        return values
 
 
 def for_tasks(p, tasks: int):
