@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import paddle
 import pytest
 from dygraph_model import DygraphModel
+from paddle_maml import exported
 from paddle_maml.errors import UserError
 from paddle_maml.image_classes import load_image_classes
 from paddle_maml.pixel_scale import INK
 from PIL import Image
-from utils import exported
 
 CONFIG = {
     "hyper_parameters.n_way": 3,
@@ -107,8 +109,8 @@ def embedding(request):
 
 def saved(export, directory, x):
     """What Paddle Inference makes of `x`."""
-    exported.write(directory, export.layer, export.input_spec, export.description)
-    (found,) = exported.run(exported.load(directory), [x.numpy()])
+    exported.write(directory, export)
+    (found,) = exported.run(exported.predictor(directory), [x.numpy()])
     return found
 
 
@@ -143,4 +145,28 @@ def test_another_number_of_classes_is_refused(model, support):
     (support / "w").mkdir()
     Image.new("L", (16, 16)).save(support / "w/0.bmp")
     with pytest.raises(UserError, match="has 4 classes but the network tells .*n_way = 3 apart"):
+        model_class.export(maml, config, str(support))
+
+
+def test_of_fewer_classes_the_others_outputs_are_left_out(model, support):
+    model_class, maml, config = model
+    for image in (support / "z").iterdir():
+        image.unlink()
+    layer, _, description = model_class.export(maml, config, str(support), 2)
+    channels = config.get("hyper_parameters.channels", 1)
+    x = paddle.to_tensor(INK.values(load_image_classes(support, 16, channels).images))
+    learner = maml.adapt(x, paddle.to_tensor([0, 1, 1]), steps=2)
+    np.testing.assert_allclose(layer(x).numpy(), learner(x)[:, :2].numpy(), atol=1e-4)
+    assert description["classes"] == ["x", "y"]
+
+
+def test_an_image_in_no_class_folder_and_a_single_class_are_refused(model, support):
+    model_class, maml, config = model
+    Image.new("L", (16, 16)).save(support / "stray.bmp")
+    with pytest.raises(UserError, match="stray.bmp lies in no class folder: move it"):
+        model_class.export(maml, config, str(support))
+    (support / "stray.bmp").unlink()
+    for name in "yz":
+        shutil.rmtree(support / name)
+    with pytest.raises(UserError, match="has only the class x: add a folder of another class"):
         model_class.export(maml, config, str(support))

@@ -56,7 +56,8 @@ def test_a_readme_leads_to_every_page(readme):
 
 
 @pytest.mark.parametrize("page", ["README.md", "README_CN.md"])
-def test_the_example_runs(page):
+def test_the_example_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where it saves a classifier
     (example,) = re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text("utf-8"), re.S | re.M)
     net = paddle.nn.Linear(3, 2)
     x, y = paddle.randn([4, 2, 3]), paddle.randint(0, 2, [4, 2])
@@ -64,4 +65,5 @@ def test_the_example_runs(page):
     names = {"net": net, "batches": [(x, y, x, y)]}
     exec(compile(example, page, "exec"), names)
     assert names["logits"].shape == [2, 2]
+    assert names["probabilities"].shape == (2, 2)
     assert (net.weight.numpy() != before).all()

@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 
 import utils.before_paddle  # noqa: F401
+import utils.library  # noqa: F401
 
 # isort: split
-import numpy as np
 from paddle.io import DataLoader
-from utils import exported
+from paddle_maml import exported, load
 from utils.errors import UserError, run
 from utils.model import import_reader, set_device
 from utils.progress import start_log
@@ -26,17 +26,19 @@ def main():
     set_device({"runner.use_gpu": arguments.use_gpu})
     directory = Path(arguments.model_dir)
     description = exported.describe(directory)
-    predictor = exported.load(directory, arguments.use_gpu, arguments.cpu_threads)
+    start = load if "classes" in description else exported.predictor
+    model = start(directory, arguments.use_gpu, arguments.cpu_threads)
     dataset = read(arguments.reader_file, arguments.data_dir, description)
-    first = 0
-    for batch in DataLoader(dataset, batch_size=arguments.batchsize):
-        outputs = exported.run(predictor, [part.numpy() for part in batch])
-        if "classes" in description:
-            for name, logits in zip(dataset.names[first:], outputs[0]):
-                print(classified(name, logits, description["classes"]))
-        else:
-            print(*outputs, sep="\n")
-        first += len(outputs[0])
+    loader = DataLoader(dataset, batch_size=arguments.batchsize)
+    if "classes" in description:
+        names = iter(dataset.names)
+        for images, *_ in loader:
+            for probabilities, name in zip(model.predict(images), names):
+                place = probabilities.argmax()
+                print(f"{name}\t{model.classes[place]}\t{probabilities[place]:.4f}")
+    else:
+        for batch in loader:
+            print(*exported.run(model, [part.numpy() for part in batch]), sep="\n")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -95,12 +97,6 @@ def check_scale(file: Path, given, image: dict) -> None:
             f"--reader_file: {file} reads black and white as {given[0]} and {given[1]}, but the "
             f"model takes {taken[0]} and {taken[1]}: name the reader it was trained with."
         )
-
-
-def classified(name: str, logits: np.ndarray, classes: list[str]) -> str:
-    """An image, its likeliest class and that class's probability."""
-    odds = np.exp(logits - logits.max())
-    return f"{name}\t{classes[logits.argmax()]}\t{odds.max() / odds.sum():.4f}"
 
 
 if __name__ == "__main__":

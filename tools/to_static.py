@@ -10,10 +10,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import utils.before_paddle  # noqa: F401
+import utils.library  # noqa: F401
 
 # isort: split
 import paddle
-from utils import checkpoint, exported, tensors
+from paddle_maml import exported
+from utils import checkpoint, tensors
 from utils.config import path_of
 from utils.errors import UserError, run
 from utils.model import open_tool
@@ -42,11 +44,11 @@ def main():
     model = model_class.create_model(config)
     checkpoint.load(found, model)
     model.eval()
-    layer, input_spec, description = model_class.export(
-        model, config, arguments.support, arguments.steps
-    )
-    exported.write(out, layer, input_spec, {**description, "checkpoint": str(found.resolve())})
-    logger.info(f"exported {found.resolve()} to {out}; batch norm: {description['batch_norm']}")
+    export = model_class.export(model, config, arguments.support, arguments.steps)
+    export.description["checkpoint"] = str(found.resolve())
+    exported.write(out, export)
+    normalisation = export.description["batch_norm"]
+    logger.info(f"exported {found.resolve()} to {out}; batch norm: {normalisation}")
 
 
 def write_parameters(file: Path, config, model_class) -> None:

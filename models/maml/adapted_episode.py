@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import paddle
 from paddle_maml.pixel_scale import PixelScale
 
 
@@ -33,10 +32,7 @@ def adapted_episode(
     `scale` is the reader's, to see its images by.
     """
     learners = maml.path(support_x, support_y, steps)
-    before, after = (
-        paddle.nn.functional.softmax(learner(query_x), -1).numpy()
-        for learner in (learners[0], learners[-1])
-    )
+    before, after = (learner.predict(query_x) for learner in (learners[0], learners[-1]))
     before = before if len(learners) > 1 else None
     support, query = (scale.pixels(x.numpy()).transpose(0, 2, 3, 1) for x in (support_x, query_x))
     return AdaptedEpisode(support, support_y.numpy(), query, query_y.numpy(), before, after)

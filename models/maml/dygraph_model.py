@@ -154,17 +154,17 @@ class DygraphModel:
         `support` is a directory with a folder of images per class; `steps` are the inner steps on
         them, `update_step_test` if not given.
         """
-        setting, scale = Settings.from_config(config), pixel_scale(config)
+        setting = Settings.from_config(config)
+        if support is not None:
+            return self.adapt(dy_model, config, support, steps).export()
         if setting.loss == "mse":
-            return deployment.regressor(dy_model, setting, support)
-        if setting.compares and steps is not None:
-            raise UserError(
-                f"{setting.algorithm} takes no inner steps: leave the number of steps out."
-            )
-        if support is None:
-            return deployment.network(dy_model, setting, scale)
-        steps = setting.update_step_test if steps is None else steps
-        return deployment.classifier(dy_model, setting, scale, support, steps)
+            return deployment.regressor(dy_model, setting)
+        return deployment.network(dy_model, setting, pixel_scale(config))
+
+    def adapt(self, dy_model, config, support: str, steps: int | None = None):
+        """What `tools/adapt.py` predicts with; parameters are those of `export`."""
+        setting = Settings.from_config(config)
+        return deployment.adapt(dy_model, setting, pixel_scale(config), support, steps)
 
     def _count_step(self, config):
         """Do what PaddleRec's trainer leaves undone: tell reader and algorithm how far training

@@ -125,14 +125,13 @@ class MLP(nn.Layer):
         return self.layers(x.flatten(1))
 
 
-def create_net(setting, channels_last: bool | None = None) -> nn.Layer:
+def create_net(setting) -> nn.Layer:
     """The network that the hyper-parameters name; see `paddle_maml.settings.Settings`.
 
     It ends with a classifier unless the algorithm makes do with features, and then computes with
     Paddle's own convolutions, which are faster with channels first.
     """
     way = None if setting.embeds else setting.n_way
-    channels_last = False if setting.embeds else channels_last
     if setting.loss == "mse":  # one number of one; the oracle is told two more
         return MLP(3 if setting.oracle else 1, 1, setting.hidden, batch_norm=False)
     if setting.network == "mlp":
@@ -143,5 +142,5 @@ def create_net(setting, channels_last: bool | None = None) -> nn.Layer:
         setting.channels,
         filters=setting.bn_channel,
         pool=setting.conv_stride == 1,
-        channels_last=channels_last,
+        channels_last=False if setting.embeds else None,
     )

@@ -7,7 +7,12 @@ import paddle
 import pytest
 from paddle import nn
 from paddle_maml import MAML
-from paddle_maml.batch_statistics import fix_statistics, use_batch_at_hand
+from paddle_maml.batch_statistics import (
+    fix_statistics,
+    normalisation,
+    use_batch_at_hand,
+    use_running_statistics,
+)
 
 NORMS = {
     "1d": (lambda: nn.BatchNorm1D(3), [4, 3]),
@@ -109,3 +114,18 @@ def test_a_batch_norm_told_never_to_use_its_statistics_uses_the_fixed_ones():
     x, y = paddle.randn([4, 3]), paddle.to_tensor([0, 1, 0, 1])
     layer = MAML(net, inner_lr=0.1).adapt(x, y).standalone(x)
     np.testing.assert_allclose(layer(x[:1]).numpy(), layer(x).numpy()[:1], atol=1e-6)
+
+
+def test_how_a_network_normalises_is_told():
+    def net():
+        return nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1D(3))
+
+    fixed, at_hand, running = net(), net(), net()
+    fix_statistics(fixed, paddle.randn([4, 3]))
+    use_batch_at_hand(at_hand)
+    use_running_statistics(running)
+    assert normalisation(fixed) == "fixed to the support images"
+    assert normalisation(at_hand) == "the batch at hand"
+    assert normalisation(running) == "the running statistics of the training"
+    assert normalisation(net()) == "the running statistics of the training"
+    assert normalisation(nn.Linear(3, 3)) == "none"

@@ -13,9 +13,10 @@ import paddle
 import pytest
 from conftest import ROOT
 from dygraph_model import DygraphModel
+from paddle_maml import exported
 from PIL import Image
 from test_report import Parsed, read_page, report
-from utils import checkpoint, exported
+from utils import checkpoint
 from utils.config import load_config
 from visualdl import LogReader
 
@@ -121,7 +122,7 @@ def test_the_network_is_exported_and_answers_as_it_was_trained(run, tmp_path):
     model = DygraphModel().create_model(config)
     checkpoint.load(run / "best", model)
     x = np.linspace(-5, 5, 7, dtype=np.float32)[:, None]
-    (y,) = exported.run(exported.load(tmp_path / "exported"), [x])
+    (y,) = exported.run(exported.predictor(tmp_path / "exported"), [x])
     np.testing.assert_allclose(y, model.net(paddle.to_tensor(x)).numpy(), atol=1e-5)
     assert exported.describe(tmp_path / "exported")["inputs"] == ["x"]
 
@@ -135,7 +136,7 @@ def test_an_export_adapted_to_images_is_refused(run, tmp_path):
         text=True,
         timeout=300,
     )
-    assert done.returncode == 2 and "hyper_parameters.loss is mse: leave it out" in done.stderr
+    assert done.returncode == 2 and "hyper_parameters.loss is mse: use" in done.stderr
 
 
 def test_the_figure_has_a_panel_per_run(run, tmp_path):

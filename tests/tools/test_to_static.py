@@ -12,9 +12,10 @@ import pytest
 import yaml
 from conftest import CONFIG, ROOT, TINY
 from dygraph_model import DygraphModel
+from paddle_maml import exported
 from paddle_maml.image_dataset import load_images
 from paddle_maml.pixel_scale import INK
-from utils import checkpoint, exported
+from utils import checkpoint
 from utils.config import load_config
 
 READER = ROOT / "models/maml/omniglot_reader.py"
@@ -88,7 +89,7 @@ def test_an_exported_classifier_has_the_learners_logits(classifier, images, mode
     support_x, query_x = (paddle.to_tensor(read(images / part)) for part in ("support", "query"))
     support_y = paddle.arange(10) // 2
     learner = model.adapt(support_x, support_y, steps=3)
-    predictor = exported.load(classifier)
+    predictor = exported.predictor(classifier)
     (found,) = exported.run(predictor, [support_x.numpy()])
     assert_equal_to_1e_5(found, learner(support_x).numpy())
     (found,) = exported.run(predictor, [query_x.numpy()])
@@ -100,7 +101,7 @@ def test_an_exported_classifier_has_the_learners_logits(classifier, images, mode
 
 def test_an_exported_network_has_the_unadapted_learners_logits(export, images, model):
     query_x = read(images / "query")
-    (found,) = exported.run(exported.load(export()), [query_x])
+    (found,) = exported.run(exported.predictor(export()), [query_x])
     x = paddle.to_tensor(query_x)
     unadapted = model.adapt(x, paddle.arange(15) // 3, steps=0)
     assert_equal_to_1e_5(found, unadapted(x).numpy())
@@ -126,7 +127,7 @@ def test_paddle_infer_names_a_class_and_its_probability_for_each_image(classifie
     assert [row[0] for row in rows] == [
         file.relative_to(query).as_posix() for file in sorted(query.rglob("*.gif"))
     ]
-    (logits,) = exported.run(exported.load(classifier), [read(query)])
+    (logits,) = exported.run(exported.predictor(classifier), [read(query)])
     odds = np.exp(logits)
     assert [row[1] for row in rows] == [f"character0{c + 1}" for c in logits.argmax(1)]
     probabilities = odds.max(1) / odds.sum(1)
@@ -141,7 +142,7 @@ def test_paddle_infer_prints_the_outputs_of_what_names_no_classes(export, images
     )
     assert done.returncode == 0, done.stderr
     numbers = done.stdout.replace("[", " ").replace("]", " ").split()
-    (logits,) = exported.run(exported.load(network), [read(images / "query")])
+    (logits,) = exported.run(exported.predictor(network), [read(images / "query")])
     assert [float(n) for n in numbers] == pytest.approx(logits.ravel().tolist(), abs=1e-5)
 
 
@@ -158,7 +159,7 @@ def sentence(done) -> str:
         (["--steps", 3], "--steps goes with --support"),
         (["--support", "SUPPORT", "--steps", -1], "it takes 0 or more"),
         (["--support", "nowhere"], "there is no directory nowhere"),
-        (["--support", "ALPHABET"], "8 classes but the network tells .*n_way = 5 apart"),
+        (["--support", "ALPHABET"], "8 classes but the network tells .*n_way = 5 apart: remove"),
         (["--out", str(CONFIG)], "is there and no export"),
         (["--out", "STRANGERS"], "is there and no export"),
         (["--out", "TRAINED"], "is there and no export"),

@@ -2,6 +2,7 @@
 
 from . import cpu
 from .check import Check
+from .classifier import Classifier, load
 from .clipping import ClipByNorm, ClipByValue
 from .learner import Learner
 from .maml import MAML
@@ -19,6 +20,7 @@ __all__ = [
     "BOIL",
     "MAML",
     "Check",
+    "Classifier",
     "ClipByNorm",
     "ClipByValue",
     "FineTune",
@@ -30,5 +32,6 @@ __all__ = [
     "ProtoNet",
     "Reptile",
     "Siamese",
+    "load",
     "twice_differentiable",
 ]

@@ -67,6 +67,17 @@ def use_running_statistics(net: nn.Layer) -> None:
     _replace(net, RunningStatistics)
 
 
+def normalisation(net: nn.Layer) -> str:
+    """By what the batch norms of `net`, in evaluation mode, normalise: in words, to be told."""
+    layers = net.sublayers(include_self=True)
+    if any(type(layer) is BatchAtHand for layer in layers):
+        return "the batch at hand"
+    norms = [layer for layer in layers if isinstance(layer, (*BATCH_NORMS, RunningStatistics))]
+    if any(getattr(layer, "_use_global_stats", False) for layer in norms):
+        return "fixed to the support images"
+    return "the running statistics of the training" if norms else "none"
+
+
 @contextmanager
 def in_evaluation(net: nn.Layer):
     """Run `net` in evaluation mode; each layer has its own mode back when the block ends."""

@@ -7,11 +7,13 @@ import copy
 import paddle
 
 from .batch_statistics import fix_statistics, use_batch_at_hand
+from .channels_first import compute_channels_first
 from .functional import parameters_as, trainable
 from .operators import once_differentiable
+from .task_classifier import TaskClassifier
 
 
-class Learner:
+class Learner(TaskClassifier):
     """A network adapted to one task: `learner(x)` -> outputs, without gradient.
 
     Batch norm normalises `x` by its own statistics, so classify a task's queries together. What is
@@ -43,6 +45,18 @@ class Learner:
         with paddle.no_grad(), once_differentiable(), replaced:
             return self.net(x)
 
+    @property
+    def dtype(self):
+        return self.parameters[0].dtype
+
+    def first(self, classes: int) -> Learner:
+        """The same, of the first outputs alone.
+
+        For a task of fewer classes than the net tells apart: it is adapted to as if there were
+        images of the others elsewhere, and a prediction chooses among those that there are.
+        """
+        return Learner(FirstOutputs(self.net, classes), self.parameters)
+
     def standalone(self, support_x=None) -> paddle.nn.Layer:
         """The adapted network as a layer of its own, in evaluation mode, to save or to export.
 
@@ -72,4 +86,17 @@ class Learner:
             use_batch_at_hand(net)
         else:
             fix_statistics(net, support_x)
+        compute_channels_first(net)
         return net
+
+
+class FirstOutputs(paddle.nn.Layer):
+    """A network without its last outputs."""
+
+    def __init__(self, net: paddle.nn.Layer, outputs: int):
+        super().__init__()
+        self.net, self.outputs = net, outputs
+
+    def forward(self, x):
+        """(example, ...) -> (example, outputs)."""
+        return self.net(x)[:, : self.outputs]

@@ -8,9 +8,11 @@ import paddle
 from paddle import nn
 
 from ..batch_statistics import in_evaluation
+from ..channels_first import compute_channels_first
+from ..task_classifier import TaskClassifier
 
 
-class MetricLearner:
+class MetricLearner(TaskClassifier):
     """A classifier for the classes of one task: `learner(x)` -> logits, without gradient.
 
     Parameters
@@ -29,6 +31,10 @@ class MetricLearner:
         with paddle.no_grad(), in_evaluation(self.layer):
             return self.layer(x)
 
+    @property
+    def dtype(self):
+        return self.layer.support.dtype
+
     def standalone(self, support_x=None) -> nn.Layer:
         """The classifier as a layer of its own, in evaluation mode, to save or to export.
 
@@ -36,6 +42,7 @@ class MetricLearner:
         """
         layer = copy.deepcopy(self.layer)
         layer.eval()
+        compute_channels_first(layer)
         return layer
 
 
