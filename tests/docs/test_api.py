@@ -11,6 +11,10 @@ def test_the_page_is_what_the_docstrings_say():
     assert PAGE.read_text("utf-8") == render(), "render it anew: python docs/api.py"
 
 
+def test_no_example_is_passed_over():
+    assert "+SKIP" not in PAGE.read_text("utf-8")
+
+
 @pytest.mark.parametrize("name", paddle_maml.__all__)
 def test_every_public_name_has_an_example(name):
     assert ">>> " in getattr(paddle_maml, name).__doc__

@@ -37,11 +37,15 @@ def load(path: str | os.PathLike[str], use_gpu: bool = False, cpu_threads: int =
 
     Examples
     --------
-    >>> import paddle_maml
-    >>> classifier = paddle_maml.load("exported_classifier")  # doctest: +SKIP
-    >>> images = classifier.read("one.png", "two.png")  # doctest: +SKIP
-    >>> classifier.predict(images).shape, classifier.classes  # doctest: +SKIP
-    ((2, 5), ['alpha', 'beta', 'gamma', 'delta', 'epsilon'])
+    >>> import tempfile, paddle, paddle_maml
+    >>> maml = paddle_maml.MAML(paddle.nn.Linear(3, 2), inner_lr=0.1)
+    >>> support_x = paddle.eye(3)
+    >>> learner = maml.adapt(support_x, paddle.to_tensor([0, 0, 1]), steps=50)
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     learner.save(directory, support_x, ["cat", "dog"])
+    ...     classifier = paddle_maml.load(directory)
+    >>> classifier.predict(support_x).shape, classifier.classes
+    ((3, 2), ['cat', 'dog'])
     """
     return Classifier(Path(path), use_gpu, cpu_threads)
 
