@@ -247,6 +247,12 @@ def test_layers_in_turn_that_are_not_what_forward_does_are_found_out():
     assert found.together and found.exact is False
 
 
+def test_a_loss_of_logits_far_apart_is_no_mistake():
+    """Paddle's own cross-entropy has the value 64 there, and the gradient of a higher one."""
+    found = MAML(network(Applied(lambda x: 1e3 * x)), 1e-6).check(X, Y)
+    assert found.exact
+
+
 def test_a_loss_that_is_not_finite_is_said():
     found = MAML(network(Applied(lambda x: x / 0)), 0.4).check(X, Y)
     assert found.exact is None and "not finite" in str(found)

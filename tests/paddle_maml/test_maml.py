@@ -378,37 +378,3 @@ def test_an_operator_without_a_second_gradient_is_named():
     with pytest.raises(NotImplementedError, match=r"twice: i0 \(.* order=1"):
         maml(x, y, x, y)
     MAML(maml.net, 0.1, order=1, loss=functional.mse_loss)(x, y, x, y)[0].backward()
-
-
-class TextClassifier(nn.Layer):
-    """Words, a Transformer encoder layer, and a decision from the largest features."""
-
-    def __init__(self):
-        super().__init__()
-        self.words = nn.Embedding(11, 8)
-        self.encoder = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, activation="gelu")
-        self.decision = nn.Linear(8, 3)
-
-    def forward(self, words):
-        return self.decision(self.encoder(self.words(words)).max(1))
-
-
-def test_a_transformer_by_finite_differences(default_dtype):
-    default_dtype("float64")
-    paddle.seed(0)
-    rng = np.random.default_rng(0)
-    net = TextClassifier()
-    maml = MAML(net, inner_lr=0.3, inner_steps=2)
-    support, query = (paddle.to_tensor(rng.integers(0, 11, (2, n, 5))) for n in (6, 4))
-    labels = [paddle.to_tensor(rng.integers(0, 3, (2, n))) for n in (6, 4)]
-    tasks = support, labels[0], query, labels[1]
-    point = [p.numpy().copy() for p in trainable(net)]
-    maml(*tasks)[0].backward()
-    direction = [rng.normal(size=p.shape) for p in point]
-    found = sum((p.grad.numpy() * d).sum() for p, d in zip(trainable(net), direction))
-
-    def loss_at(distance):
-        set_parameters(net, [p + distance * d for p, d in zip(point, direction)])
-        return float(maml(*tasks)[0])
-
-    np.testing.assert_allclose(found, slope(loss_at, 0.0, 1.0, step=1e-6), rtol=1e-5)

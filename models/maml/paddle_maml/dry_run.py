@@ -33,7 +33,7 @@ def dry_run(layer: paddle.nn.Layer, dtype: str | None = None, seed: int = 0):
     layers = layer.sublayers(include_self=True)
     owners = [own for each in layers for own in (vars(each), each._parameters, each._buffers)]
     before, default = [dict(own) for own in owners], paddle.get_default_dtype()
-    held = [*layer.parameters(), *layer.buffers()]
+    held = [x for x in (*layer.parameters(), *layer.buffers()) if _has_values(x)]
     copies = [_copy(x, dtype) for x in held]
     try:
         with random_states_kept(), parameters_as(layer, held, copies):
@@ -68,6 +68,11 @@ def random_states_kept():
 def floating(x, dtype: str | None):
     """`x` in `dtype` if it holds floating point numbers."""
     return x.astype(dtype) if dtype and paddle.is_floating_point(x) else x
+
+
+def _has_values(x) -> bool:
+    """Paddle's recurrent layers have a buffer that nothing was ever put into."""
+    return x._is_initialized()
 
 
 def _copy(x, dtype):
