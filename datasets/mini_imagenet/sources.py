@@ -11,7 +11,7 @@ from typing import Callable, NamedTuple
 
 import numpy as np
 from paddle_maml.errors import UserError
-from paddle_maml.image_classes import SUFFIXES, read_image, to_uint8
+from paddle_maml.image_files import SUFFIXES, read_image, to_uint8
 from PIL import Image
 from preparation import SPLITS, existing
 from utils import safe_pickle

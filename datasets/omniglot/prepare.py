@@ -24,13 +24,8 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parents[1] / "models" / "maml")]
 
 from paddle_maml.errors import UserError  # noqa: E402
-from paddle_maml.image_classes import (  # noqa: E402
-    UNREADABLE,
-    ImageClasses,
-    open_image,
-    save_image_classes,
-    to_uint8,
-)
+from paddle_maml.image_classes import ImageClasses, save_image_classes  # noqa: E402
+from paddle_maml.image_files import UNREADABLE, open_image, to_uint8  # noqa: E402
 from preparation import (  # noqa: E402
     RECORD,
     SPLITS,

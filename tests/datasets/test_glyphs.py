@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from paddle_maml.image_classes import load_image_classes
+from paddle_maml.image_directory import load_image_classes
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]

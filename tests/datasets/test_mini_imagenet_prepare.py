@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dataset_scripts import DATASETS, script
-from paddle_maml.image_classes import load_image_classes, to_uint8
+from paddle_maml.image_directory import load_image_classes
+from paddle_maml.image_files import to_uint8
 from PIL import Image
 
 SCRIPT = DATASETS / "mini_imagenet/prepare.py"

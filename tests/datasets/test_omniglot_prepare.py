@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 from dataset_scripts import DATASETS, script
-from paddle_maml.image_classes import UserError, load_image_classes
+from paddle_maml.errors import UserError
+from paddle_maml.image_directory import load_image_classes
 from PIL import Image
 
 SCRIPT = DATASETS / "omniglot/prepare.py"

@@ -1,4 +1,4 @@
-"""The image classes, on real files."""
+"""The image classes and their packed form, on real files."""
 
 from __future__ import annotations
 
@@ -6,85 +6,15 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from paddle_maml.image_classes import (
-    ImageClasses,
-    UserError,
-    load_image_classes,
-    pack_image_classes,
-    save_image_classes,
-    to_uint8,
-)
-from PIL import Image, ImageDraw
-
-
-def drawing(seed: int, mode: str = "1", side: int = 105) -> Image.Image:
-    rng = np.random.default_rng(seed)
-    image = Image.new(mode, (side, side), "white")
-    ink = "black" if mode == "1" else tuple(rng.integers(0, 200, 3).tolist())
-    ImageDraw.Draw(image).line([tuple(p) for p in rng.integers(5, side - 5, (4, 2))], ink, 3)
-    return image
+from paddle_maml.errors import UserError
+from paddle_maml.image_classes import ImageClasses, pack_image_classes, save_image_classes
+from paddle_maml.image_directory import load_image_classes
+from trees import same, write_tree
 
 
 @pytest.fixture
 def tree(tmp_path):
-    """Three classes at two depths, of 2, 3 and 1 images, among files that do not count."""
-    root = tmp_path / "tree"
-    files = ["b/x/2.png", "b/x/1.PNG", "a/3.png", "a/1.bmp", "a/2.gif", "b/1.png"]
-    for seed, file in enumerate(files):
-        (root / file).parent.mkdir(parents=True, exist_ok=True)
-        drawing(seed).save(root / file)
-    (root / "a/notes.txt").write_text("no image")
-    (root / "a/._1.png").write_text("hidden")
-    (root / ".hidden").mkdir()
-    (root / ".hidden/1.png").write_text("hidden")
-    (root / "preview.png").write_text("in no class")
-    return root
-
-
-def same(a: ImageClasses, b: ImageClasses) -> bool:
-    return (
-        a.names == b.names
-        and np.array_equal(a.starts, b.starts)
-        and np.array_equal(a.images, b.images)
-    )
-
-
-def test_one_bit_images_are_made_grey_before_they_are_resized():
-    pixels = to_uint8(drawing(0), 28, 1)
-    assert pixels.shape == (1, 28, 28) and pixels.dtype == np.uint8
-    assert len(np.unique(pixels)) > 2
-
-
-def test_colour_keeps_its_channels():
-    image = Image.new("RGB", (40, 30), (10, 20, 30))
-    pixels = to_uint8(image, 8, 3)
-    assert pixels.shape == (3, 8, 8)
-    assert [np.unique(c).tolist() for c in pixels] == [[10], [20], [30]]
-
-
-@pytest.mark.parametrize(("side", "channels"), [(28, 2), (0, 1)])
-def test_impossible_forms_are_refused(side, channels, tree):
-    with pytest.raises(ValueError, match="must be"):
-        to_uint8(drawing(0), side, channels)
-    with pytest.raises(ValueError, match="must be"):
-        load_image_classes(tree, side, channels)
-
-
-def test_tree_is_sorted_and_counted(tree):
-    classes = load_image_classes(tree)
-    assert classes.names == ("a", "b", "b/x")
-    assert len(classes) == 3
-    assert [classes.count(c) for c in range(3)] == [3, 1, 2]
-    assert classes.starts.dtype == np.int64 and classes.starts.tolist() == [0, 3, 4, 6]
-    first_of_x, _ = classes.of(2)
-    assert np.array_equal(first_of_x, to_uint8(drawing(1), 28, 1))
-
-
-def test_of_refuses_a_class_that_is_not_there(tree):
-    classes = load_image_classes(tree)
-    assert np.array_equal(classes.of(-1), classes.of(2))
-    with pytest.raises(IndexError):
-        classes.of(3)
+    return write_tree(tmp_path / "tree")
 
 
 def test_packed_form_equals_the_tree(tree, tmp_path):
@@ -103,16 +33,6 @@ def test_packed_form_can_replace_the_one_it_was_read_from(tree, tmp_path):
     assert same(load_image_classes(tmp_path, side=32), packed)
 
 
-def test_packed_form_is_converted_on_request(tmp_path):
-    for seed in range(3):
-        (tmp_path / "tree/a").mkdir(parents=True, exist_ok=True)
-        drawing(seed, "RGB").save(tmp_path / f"tree/a/{seed}.png")
-    save_image_classes(tmp_path, load_image_classes(tmp_path / "tree", side=105, channels=3))
-    converted = load_image_classes(tmp_path, side=28, channels=1)
-    assert same(converted, load_image_classes(tmp_path / "tree", side=28, channels=1))
-    assert load_image_classes(tmp_path, side=28, channels=3).images.shape == (3, 3, 28, 28)
-
-
 def test_failed_save_leaves_the_old_form(tree, tmp_path):
     classes = load_image_classes(tree)
     save_image_classes(tmp_path / "packed", classes)
@@ -122,25 +42,6 @@ def test_failed_save_leaves_the_old_form(tree, tmp_path):
                 tmp_path / "packed", ImageClasses(names, classes.images, np.array(starts))
             )
     assert same(load_image_classes(tmp_path / "packed"), classes)
-
-
-def test_missing_directory_is_named(tmp_path):
-    with pytest.raises(UserError, match="nowhere"):
-        load_image_classes(tmp_path / "nowhere")
-
-
-def test_directory_without_images_is_named(tmp_path):
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="no images .*empty"):
-        load_image_classes(tmp_path / "empty")
-
-
-@pytest.mark.parametrize("keep", [0, 20, 60])
-def test_unreadable_image_is_named(tree, keep):
-    broken = tree / "a/3.png"
-    broken.write_bytes(broken.read_bytes()[:keep])
-    with pytest.raises(UserError, match="3.png"):
-        load_image_classes(tree)
 
 
 @pytest.mark.parametrize(
@@ -197,14 +98,3 @@ def test_a_wrong_number_of_images_is_no_packed_form(tmp_path, made):
     with pytest.raises(ValueError, match=f"{made} images instead of 3"):
         pack_image_classes(tmp_path, ["a"], [3], [np.zeros((1, 1, 4, 4), np.uint8)] * made)
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("side", [9500, 14000])  # Pillow warns of the one and refuses the other
-def test_an_image_of_too_many_pixels_is_refused(tmp_path, side, recwarn):
-    (tmp_path / "a").mkdir()
-    file = tmp_path / "a/bomb.png"
-    Image.new("1", (side, side)).save(file)
-    assert side**2 > Image.MAX_IMAGE_PIXELS and file.stat().st_size < 50_000
-    with pytest.raises(UserError, match="cannot read the image .*bomb.png .*decompression bomb"):
-        load_image_classes(tmp_path)
-    assert not recwarn.list

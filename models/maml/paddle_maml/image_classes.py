@@ -1,29 +1,21 @@
-"""Images grouped into classes: read from a tree of files or from one packed array."""
+"""Images grouped into classes, and their packed form: one array and its index."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
-from PIL import Image
 
 from .errors import UserError
+from .image_files import MODES
 
 ARRAY = "images.npy"
 INDEX = "classes.tsv"
 HEADER = "class\tfirst\tcount"
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
-MODES = {1: "L", 3: "RGB"}
-
-# What Pillow raises, depending on the format, for a file that is damaged or no image at all.
-UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
-UNREADABLE += (Image.DecompressionBombWarning,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,84 +61,18 @@ class ImageClasses:
         c = range(len(self))[c]
         return self.images[self.starts[c] : self.starts[c + 1]]
 
+    def counts(self) -> dict[str, int]:
+        """Return how many images each class has, by name."""
+        return dict(zip(self.names, np.diff(self.starts).tolist()))
 
-def to_uint8(image: Image.Image, side: int, channels: int) -> np.ndarray:
-    """Turn an image into pixels; the one definition of how.
-
-    Parameters
-    ----------
-    image : PIL.Image.Image
-        An image of any mode and size.
-    side : int
-        Height and width of the result.
-    channels : int
-        1 for grey, 3 for red, green and blue.
-
-    Returns
-    -------
-    numpy.ndarray
-        uint8, (channels, side, side).
-
-    Raises
-    ------
-    ValueError
-        If `channels` is neither 1 nor 3, or `side` is not positive.
-
-    Examples
-    --------
-    >>> to_uint8(Image.new("1", (105, 105), 1), side=28, channels=1).shape
-    (1, 28, 28)
-    """
-    check_form(side, channels)
-    # Pillow resizes 1-bit and palette images by nearest neighbour whatever it is asked for.
-    resized = image.convert(MODES[channels]).resize((side, side), Image.Resampling.LANCZOS)
-    return np.array(resized).reshape(side, side, channels).transpose(2, 0, 1)
-
-
-def load_image_classes(
-    directory: str | os.PathLike[str], side: int = 28, channels: int = 1
-) -> ImageClasses:
-    """Read the image classes under a directory.
-
-    The directory holds either the packed form that `save_image_classes` writes, or a tree of image
-    files in which every directory that directly holds images is one class, named by its path.
-    Classes and their files are sorted by name; hidden files and directories are ignored.
-
-    Parameters
-    ----------
-    directory : path
-        Where the packed form or the tree is.
-    side : int
-        Height and width of the images returned.
-    channels : int
-        1 for grey, 3 for colour.
-
-    Returns
-    -------
-    ImageClasses
-        Its images are a read-only memory map if they are packed in the form asked for.
-
-    Raises
-    ------
-    UserError
-        If the directory is missing or has no images, an image cannot be read, or the packed form
-        does not fit its index.
-    ValueError
-        If `channels` is neither 1 nor 3, or `side` is not positive.
-
-    Examples
-    --------
-    >>> classes = load_image_classes("data/sample_data/train")  # doctest: +SKIP
-    >>> classes.names[0], classes.of(0).shape  # doctest: +SKIP
-    ('Alphabet_01/character01', (20, 1, 28, 28))
-    """
-    check_form(side, channels)
-    directory = Path(directory)
-    if not directory.is_dir():
-        raise UserError(f"there is no directory {directory}: check the path or prepare the data")
-    if (directory / INDEX).is_file():
-        return reshaped(load_packed(directory), side, channels)
-    return load_tree(directory, side, channels)
+    def only(self, names: Sequence[str]) -> ImageClasses:
+        """Return the classes of these names, in this order; a copy unless these are all."""
+        if tuple(names) == self.names:
+            return self
+        places = {name: c for c, name in enumerate(self.names)}
+        parts = [self.of(places[name]) for name in names]
+        starts = np.cumsum([0, *map(len, parts)], dtype=np.int64)
+        return ImageClasses(tuple(names), np.concatenate([self.images[:0], *parts]), starts)
 
 
 def save_image_classes(directory: str | os.PathLike[str], classes: ImageClasses) -> None:
@@ -238,62 +164,6 @@ def write_array(file: Path, total: int, blocks: Iterable[np.ndarray]) -> None:
         raise ValueError(f"{written} images instead of {total}")
 
 
-def check_form(side: int, channels: int) -> None:
-    """Raise ValueError unless images can have this form."""
-    if channels not in MODES:
-        raise ValueError(f"channels must be 1 (grey) or 3 (colour), not {channels!r}")
-    if side < 1:
-        raise ValueError(f"side must be a positive number of pixels, not {side!r}")
-
-
-def load_tree(directory: Path, side: int, channels: int) -> ImageClasses:
-    """Decode a tree of image files."""
-    files = class_files(directory)
-    if not files:
-        raise UserError(
-            f"no images in the directories under {directory}: give each class a directory of its "
-            f"own with {', '.join(SUFFIXES)} files"
-        )
-    images = [read_image(file, side, channels) for name in files for file in files[name]]
-    starts = np.cumsum([0, *map(len, files.values())], dtype=np.int64)
-    return ImageClasses(tuple(files), np.stack(images), starts)
-
-
-def class_files(directory: Path) -> dict[str, list[Path]]:
-    """Map each class of a tree to its image files, both sorted by name."""
-    classes = {}
-    for folder, subfolders, files in os.walk(directory, followlinks=True):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        images = [f for f in files if f.lower().endswith(SUFFIXES) and not f.startswith(".")]
-        folder = Path(folder)
-        if images and folder != directory:
-            name = folder.relative_to(directory).as_posix()
-            classes[name] = [folder / file for file in sorted(images)]
-    return dict(sorted(classes.items()))
-
-
-def read_image(file: Path, side: int, channels: int) -> np.ndarray:
-    """Decode one image file."""
-    try:
-        with open_image(file) as image:
-            return to_uint8(image, side, channels)
-    except UNREADABLE as error:
-        advice = "replace or remove it"
-        if "codec configuration" in str(error):  # paddle 2.6 exports a zlib that Pillow refuses
-            advice = "start with LD_PRELOAD=libz.so.1, or use data in the packed form"
-        raise UserError(f"cannot read the image {file} ({error}): {advice}") from error
-
-
-def open_image(file: Path | BinaryIO) -> Image.Image:
-    """Open an image unless it has more than `Image.MAX_IMAGE_PIXELS`.
-
-    Pillow itself warns of these, and refuses those with twice as many.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        return Image.open(file)
-
-
 def load_packed(directory: Path) -> ImageClasses:
     """Map the packed form, in the form in which it is stored."""
     names, starts = read_index(directory / INDEX)
@@ -333,17 +203,3 @@ def read_index(file: Path) -> tuple[tuple[str, ...], np.ndarray]:
     if header != HEADER or not counts or min(counts) < 1 or firsts != starts[:-1].tolist():
         raise broken
     return names, starts
-
-
-def reshaped(classes: ImageClasses, side: int, channels: int) -> ImageClasses:
-    """Return the classes with images of another form, unchanged if they have it already."""
-    if classes.images.shape[1:] == (channels, side, side):
-        return classes
-    pictures = map(to_image, classes.images)
-    images = np.stack([to_uint8(picture, side, channels) for picture in pictures])
-    return ImageClasses(classes.names, images, classes.starts)
-
-
-def to_image(pixels: np.ndarray) -> Image.Image:
-    """Turn (channels, side, side) pixels back into an image."""
-    return Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
