@@ -5,7 +5,7 @@ from setuptools import find_packages, setup
 REPORT = ["matplotlib>=3.7,<4"]
 VISUAL = ["visualdl>=2.5,<3"]
 SAFETENSORS = ["safetensors>=0.4,<1"]
-TEST = ["pytest>=7,<10", "pytest-cov>=5,<8", "ruff>=0.6,<1", "griffe>=1.8,<3"]
+TEST = ["pytest>=7,<10", "hypothesis>=6,<7", "pytest-cov>=5,<8", "ruff>=0.6,<1", "griffe>=1.8,<3"]
 TEST += [*REPORT, *VISUAL, *SAFETENSORS]
 
 PACKAGE = "models/maml/paddle_maml"

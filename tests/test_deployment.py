@@ -8,9 +8,9 @@ import numpy as np
 import paddle
 import pytest
 from dygraph_model import DygraphModel
-from paddle_maml import exported
+from paddle_maml import exported, load
 from paddle_maml.errors import UserError
-from paddle_maml.image_classes import load_image_classes
+from paddle_maml.image_directory import load_image_classes
 from paddle_maml.pixel_scale import INK
 from PIL import Image
 
@@ -88,7 +88,25 @@ def test_the_classifier_takes_images_on_the_scale_of_the_reader(support):
     learner = maml.adapt(x, paddle.to_tensor([0, 1, 1, 2, 2, 2]), steps=2)
     expected = learner.standalone(x)(x).numpy()
     np.testing.assert_allclose(layer(x).numpy(), expected, atol=1e-4)
-    assert description["image"] == {"side": 16, "channels": 3, "black": 0.0, "white": 1.0}
+    assert description["image"] == {
+        **{"side": 16, "channels": 3, "fit": "stretch"},
+        **{"black": 0.0, "white": 1.0},
+    }
+
+
+def test_a_saved_classifier_reads_files_as_the_images_of_the_training_were_read(support, tmp_path):
+    config = {**CONFIG, **SETTINGS["pooled, in colour"], "hyper_parameters.fit": "crop"}
+    mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+    config |= {"hyper_parameters.mean": mean, "hyper_parameters.std": std}
+    model_class = DygraphModel()
+    maml = model_class.create_model(config)
+    exported.write(tmp_path / "saved", model_class.export(maml, config, str(support), 2))
+    wide = np.random.default_rng(0).integers(0, 256, (16, 40, 3), np.uint8)
+    Image.fromarray(wide).save(tmp_path / "wide.bmp")
+    (found,) = load(tmp_path / "saved").read(tmp_path / "wide.bmp")
+    mean, std = (np.reshape(numbers, (3, 1, 1)) for numbers in (mean, std))
+    expected = (wide[:, 12:28].transpose(2, 0, 1) / 255 - mean) / std
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
 ALGORITHMS = ("proto_net", "matching_net", "siamese", "fine_tune", "nearest_neighbor")

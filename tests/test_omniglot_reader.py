@@ -10,7 +10,8 @@ import pytest
 from omniglot_reader import RecDataset
 from paddle.io import DataLoader
 from paddle_maml.errors import UserError
-from paddle_maml.image_classes import load_image_classes, save_image_classes
+from paddle_maml.image_classes import save_image_classes
+from paddle_maml.image_directory import load_image_classes
 from PIL import Image
 
 CLASSES, IMAGES = 12, 8

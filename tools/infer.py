@@ -9,7 +9,7 @@ from pathlib import Path
 import utils.before_paddle  # noqa: F401
 
 # isort: split
-from utils import checkpoint, randomness
+from utils import checkpoint, randomness, splits
 from utils.config import path_of, required
 from utils.errors import UserError, run
 from utils.evaluate import evaluate
@@ -27,6 +27,7 @@ def main():
     found = checkpoints(directory, config)
     model = model_class.create_model(config)
     loader = create_loader(config, "test", drop_last=foreign(model_class))  # as PaddleRec's infer
+    splits.check_unseen(directory, loader.reader)
     visual = Visual(directory, "infer") if config.get("runner.use_visual", False) else None
     for number, path in enumerate(found):
         logger.info(f"load model {path}")
@@ -36,7 +37,7 @@ def main():
         summary = None
         if hasattr(model_class, "summary"):
             summary = model_class.summary(metrics, config)
-            report(summary, path, directory, config)
+            report(summary, path, directory, config, splits.tested(loader.reader, config))
         if visual:
             visual.add("infer", name, number, measured(metrics, names, tensors), summary)
 
@@ -57,7 +58,7 @@ def use_another(config: dict) -> str | None:
     return "test it with runner.infer_start_epoch" if "runner.infer_end_epoch" in config else None
 
 
-def report(summary: dict, path: Path, directory: Path, config: dict) -> None:
+def report(summary: dict, path: Path, directory: Path, config: dict, split: str) -> None:
     """Print the meta-test and write it to `meta_test.json`."""
     measure = measure_of(summary)
     print(f"inner steps  {measure}")
@@ -67,7 +68,7 @@ def report(summary: dict, path: Path, directory: Path, config: dict) -> None:
     way = f"{summary['way']}-way " if "way" in summary else ""
     print(f"{summary['tasks']} tasks, {way}{summary['shot']}-shot, {path.resolve()}")
     summary |= {
-        "split": Path(required(config, "runner.test_data_dir")).name,
+        "split": split,
         "seed": config.get("runner.seed", 12345),
         "checkpoint": str(path.resolve()),
     }

@@ -80,13 +80,17 @@ def read(reader_file: str, data_dir: str, description: dict):
         raise UserError(f"--data_dir: there is nothing in {data}: name a directory of images.")
     sys.path.insert(1, str(file.resolve().parent))
     reader = import_reader(file.stem, file.parent, "--reader_file")
-    config = {"runner.inference": True}
-    if "image" in description:
-        image = description["image"]
+    image = description.get("image", {})
+    names = {"side": "imgsize", "channels": "channels", "fit": "fit"}
+    form = {f"hyper_parameters.{names[name]}": image[name] for name in names if name in image}
+    dataset = reader(
+        [str(path) for path in sorted(data.iterdir())], {**form, "runner.inference": True}
+    )
+    if isinstance(image.get("black"), list):  # by a mean per channel, which no reader has of itself
+        dataset.scale = dataset.scale._replace(black=image["black"], white=image["white"])
+    elif image:
         check_scale(file, getattr(reader, "scale", None), image)
-        config["hyper_parameters.imgsize"] = image["side"]
-        config["hyper_parameters.channels"] = image["channels"]
-    return reader([str(path) for path in sorted(data.iterdir())], config)
+    return dataset
 
 
 def check_scale(file: Path, given, image: dict) -> None:

@@ -12,7 +12,7 @@ import utils.before_paddle  # noqa: F401
 
 # isort: split
 import paddle
-from utils import checkpoint, processes, randomness
+from utils import checkpoint, processes, randomness, splits
 from utils.checkpoint import Position
 from utils.config import path_of, required
 from utils.errors import run, writing
@@ -41,13 +41,14 @@ def main():
             log_writer()
         processes.share(required(config, "runner.train_batch_size"), count)
         if count > 1:  # a user's mistakes are told of while there is one process to tell
-            create_loaders(config)
+            training, _ = create_loaders(config)
             model = create_model(model_class, config)
             optimizer = model_class.create_optimizer(model, config)
             directory = make_save_path(config)
             with locked(directory):
                 if config.get("runner.resume", False):
                     checkpoint.resume(directory, model, optimizer)
+                    splits.check_same(directory, training.reader)
             sys.exit(processes.run(count, work, directory / "log"))
     randomness.seed(config.get("runner.seed", 12345))
     train(model_class, config)
@@ -96,7 +97,11 @@ def train(model_class, config) -> None:
     loader, valid = create_loaders(config)
     directory = make_save_path(config)
     with locked(directory) if leading else nullcontext(), Stop() as stop:
+        if config.get("runner.resume", False):
+            splits.check_same(directory, loader.reader)
         position = begin(directory, model_class, model, optimizer, config, leading)
+        if leading:
+            splits.record(directory, loader.reader)
         records = open_records(directory, config, position) if leading else []
         config["meta_steps"] = position.step  # for models that count them, lest they begin anew
         seconds = config.get("runner.save_seconds", 60)

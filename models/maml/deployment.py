@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from pathlib import Path
+import os
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +13,9 @@ from paddle_maml.batch_statistics import normalisation
 from paddle_maml.errors import UserError
 from paddle_maml.exported import Export
 from paddle_maml.functional import trainable
-from paddle_maml.image_classes import SUFFIXES, ImageClasses, load_image_classes
+from paddle_maml.image_classes import ImageClasses
+from paddle_maml.image_directory import load_image_classes
+from paddle_maml.image_files import image_names
 from paddle_maml.pixel_scale import PixelScale
 from paddle_maml.settings import Settings
 
@@ -24,9 +26,9 @@ def network(model: paddle.nn.Layer, setting: Settings, scale: PixelScale) -> Exp
     Of MAML it belongs to no task whose images could fix its batch norm, which goes by the batch at
     hand. Of an algorithm that makes do with features, it gives those.
     """
-    side, channels = setting.imgsize, setting.channels
+    side, channels, fit = setting.form
     spec = [paddle.static.InputSpec([None, channels, side, side], "float32", "image")]
-    description = {"image": {"side": side, "channels": channels, **scale._asdict()}}
+    description = {"image": {"side": side, "channels": channels, "fit": fit, **scale._asdict()}}
     if setting.embeds:
         layer = copy.deepcopy(model.embedding)
         layer.eval()
@@ -48,11 +50,13 @@ class AdaptedTask(NamedTuple):
     """What the algorithm makes of a few images of each class.
 
     `learner` is adapted to the images of `support`, which are uint8 as read from files, made
-    numbers by `scale`. `steps` is the number of inner steps, None where the algorithm takes none.
+    numbers by `scale`; `fit` is how those that are not square were made so. `steps` is the number
+    of inner steps, None where the algorithm takes none.
     """
 
     learner: Learner
     support: ImageClasses
+    fit: str
     scale: PixelScale
     steps: int | None
 
@@ -65,7 +69,8 @@ class AdaptedTask(NamedTuple):
         """The learner as a classifier; see its `save`."""
         support = self.support
         export = self.learner.export(self.support_x, support.names, self.scale)
-        noted = {"support_images": np.diff(support.starts).tolist()}
+        image = {**export.description["image"], "fit": self.fit}
+        noted = {"image": image, "support_images": np.diff(support.starts).tolist()}
         if self.steps is not None:
             noted["inner_steps"] = self.steps
         return export._replace(description={**export.description, **noted})
@@ -111,17 +116,16 @@ def adapt(
     learner = model.adapt(support_x, support_y, steps)
     if not setting.embeds and len(support) < setting.n_way:
         learner = learner.first(len(support))
-    return AdaptedTask(learner, support, scale, steps)
+    return AdaptedTask(learner, support, setting.fit, scale, steps)
 
 
 def load_support(directory: str, setting: Settings) -> ImageClasses:
     """The classes in a directory, as many as there can be."""
-    support = load_image_classes(directory, setting.imgsize, setting.channels)
-    names = [file.name for file in Path(directory).iterdir() if file.suffix.lower() in SUFFIXES]
-    stray = [name for name in names if not name.startswith(".")]
+    support = load_image_classes(directory, *setting.form)
+    stray = image_names(os.listdir(directory))
     if stray:
         raise UserError(
-            f"{directory}/{min(stray)} lies in no class folder: move it into that of its class."
+            f"{directory}/{stray[0]} lies in no class folder: move it into that of its class."
         )
     if len(support) < 2:
         raise UserError(

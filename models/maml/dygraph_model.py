@@ -69,6 +69,7 @@ class DygraphModel:
         """The meta-optimizer of line 8."""
         self.check(config)
         setting = Settings.from_config(config)
+        config.setdefault("meta_steps", 0)  # by which the reader knows a training from a test
         if config.get("runner.use_amp", False):
             _check_amp(dy_model, setting)
         meta_lr = setting.meta_optimizer__learning_rate
@@ -190,9 +191,11 @@ class DygraphModel:
 
 
 def pixel_scale(config) -> PixelScale:
-    """How the images of a meta-test were made numbers: as its reader says, or ink on paper."""
+    """How the images of a meta-test were made numbers: by mean and standard deviation, or as its
+    reader says, or ink on paper.
+    """
     reader = importlib.import_module(config.get("runner.infer_reader_path", "omniglot_reader"))
-    return getattr(reader.RecDataset, "scale", INK)
+    return Settings.from_config(config).scale(getattr(reader.RecDataset, "scale", INK))
 
 
 def _check_amp(dy_model, setting):

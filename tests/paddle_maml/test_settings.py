@@ -115,9 +115,39 @@ def test_gradients_are_cut_in_one_way(optimizer):
             "fine_tune",
             "pretrain_classes is None: it takes the number of",
         ),
+        ("fit", "pad", "fit is 'pad': it takes stretch or crop"),
+        ("min_images", 0, "it takes 1 or more"),
+        ("split", [0.5, 0.2, 0.2], "that add up to 1, as"),
+        ("split", [0.8, 0.2], "shares of training, validation and test"),
+        ("split", [1.2, -0.1, -0.1], "shares of training, validation and test"),
+        ("split", [0.999, 0.0005, 0.0005], "0 or from 0.01"),
+        ("split", [60, 20, 20], "shares of training, validation and test"),
+        ("split_seed", -1, "it takes 0 or more"),
+        ("mean", [0.5], "mean goes with hyper_parameters.std: give both, or neither"),
+        ("std", [0.5], "std goes with hyper_parameters.mean"),
+        ("augmentation.padding", 28, "it takes pixels from 0 to imgsize"),
+        ("augmentation.padding", -1, "it takes pixels from 0 to imgsize"),
+        ("augmentation.brightness", 1.5, "it takes a number from 0 to 1"),
+        ("augmentation.contrast", -0.5, "it takes a number from 0 to 1"),
+        ("augmentation.flips", True, "did you mean hyper_parameters.augmentation.flip?"),
         ("meta_optimizer.class", "Sgd", "meta_optimizer.class is 'Sgd': it takes Adam"),
     ],
 )
 def test_refused(key, value, sentence):
     with pytest.raises(UserError, match=sentence):
         settings(**{key: value})
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "sentence"),
+    [
+        ([0.5, 0.5], [0.2, 0.2], r"mean is \[0.5, 0.5\]: it takes a list of 3, one per channel"),
+        ([123.675, 116.28, 103.53], [0.2] * 3, r"brightness from 0 to 1 \(not to 255\)"),
+        ([0.5] * 3, [58.395, 57.12, 57.375], r"std is .* brightness from 0 to 1 \(not to 255\)"),
+        ([0.5] * 3, [0.2, 0, 0.2], "std is "),
+        ([0.5] * 3, [0.2, "0.2", 0.2], "std is "),
+    ],
+)
+def test_what_normalises_is_a_number_per_channel(mean, std, sentence):
+    with pytest.raises(UserError, match=sentence):
+        settings(channels=3, mean=mean, std=std)

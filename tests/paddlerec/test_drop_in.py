@@ -13,6 +13,7 @@ import google.protobuf
 import paddle
 import pytest
 import yaml
+from trees import write_photographs
 
 ROOT = Path(__file__).parents[2]
 TINY = {
@@ -159,6 +160,14 @@ def test_a_recipe_starts_where_it_lies(model):
     assert (output / "0/rec.pdparams").is_file()
 
 
+def run_beside(recipe: Path, tool: Path) -> str:
+    """Run a tool where the recipe lies; returns what PaddleRec's tools print."""
+    command = [sys.executable, "-u", str(tool), "-m", recipe.name]
+    done = subprocess.run(command, cwd=recipe.parent, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stderr
+
+
 def test_a_regression_ends_as_under_this_projects_tools(model, tmp_path):
     recipe = model / "configs/small_sinusoid.yaml"
     config = yaml.safe_load((recipe.parent / "sinusoid_10shot.yaml").read_text())
@@ -167,20 +176,35 @@ def test_a_regression_ends_as_under_this_projects_tools(model, tmp_path):
     config["runner"] |= {"infer_load_path": str(tmp_path)}
     config["hyper_parameters"]["tasks_per_epoch"] = 75
     recipe.write_text(yaml.safe_dump(config))
-
-    def run(tool: Path, *overrides):
-        command = [sys.executable, "-u", str(tool), "-m", recipe.name, *overrides]
-        done = subprocess.run(
-            command, cwd=recipe.parent, capture_output=True, text=True, timeout=300
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stderr
-
     tools = model.parents[2] / "tools"
-    run(tools / "trainer.py")
-    tested = re.findall(rf"epoch: 1 done, mse: ({NUMBER}),", run(tools / "infer.py"))
+    run_beside(recipe, tools / "trainer.py")
+    tested = re.findall(rf"epoch: 1 done, mse: ({NUMBER}),", run_beside(recipe, tools / "infer.py"))
     saved = parameters(tmp_path)
-    run(ROOT / "tools/trainer.py")
+    run_beside(recipe, ROOT / "tools/trainer.py")
     assert parameters(tmp_path) == saved
-    run(ROOT / "tools/infer.py")
+    run_beside(recipe, ROOT / "tools/infer.py")
     assert tested == [f"{json.loads((tmp_path / 'meta_test.json').read_text())['mse']:.6f}"]
+
+
+def test_a_split_drawn_from_one_directory_ends_as_under_this_projects_tools(model, tmp_path):
+    write_photographs(tmp_path / "images", 15, 4)
+    recipe = model / "configs/small_images.yaml"
+    config = yaml.safe_load((recipe.parent / "own_images.yaml").read_text())
+    config["runner"] |= {f"{s}_data_dir": str(tmp_path / "images") for s in ("train", "test")}
+    config["runner"] |= {"valid_data_dir": str(tmp_path / "images"), "image_cache": None}
+    config["runner"] |= {"epochs": 2, "infer_start_epoch": 0, "infer_end_epoch": 2}
+    config["runner"] |= {"infer_tasks": 20, "valid_tasks": 4, "model_save_path": str(tmp_path)}
+    config["runner"] |= {"infer_load_path": str(tmp_path)}
+    config["hyper_parameters"] |= {"n_way": 3, "k_spt": 1, "k_query": 2, "tasks_per_epoch": 8}
+    config["hyper_parameters"] |= {"update_step": 1, "update_step_test": 1, "bn_channel": 8}
+    config["hyper_parameters"] |= {"imgsize": 16, "conv_stride": 2}
+    recipe.write_text(yaml.safe_dump(config))
+    tools = model.parents[2] / "tools"
+    run_beside(recipe, tools / "trainer.py")
+    tested = re.findall(rf"epoch: 1 done, acc: ({NUMBER}),", run_beside(recipe, tools / "infer.py"))
+    saved = parameters(tmp_path)
+    run_beside(recipe, ROOT / "tools/trainer.py")
+    assert parameters(tmp_path) == saved
+    run_beside(recipe, ROOT / "tools/infer.py")
+    summary = json.loads((tmp_path / "meta_test.json").read_text())
+    assert tested == [f"{summary['accuracy']:.6f}"] and summary["tasks"] == 20

@@ -82,7 +82,7 @@ def assert_equal_to_1e_5(found, expected):
 
 
 def read(directory):
-    return INK.values(load_images(directory, 28, 1)[1])
+    return INK.values(load_images(directory, (28, 1, "stretch"))[1])
 
 
 def test_an_exported_classifier_has_the_learners_logits(classifier, images, model):
@@ -112,7 +112,10 @@ def test_the_files_are_paddle_inferences_and_a_description(classifier, trained):
     assert names == {f"tostatic{SUFFIX}", "tostatic.pdiparams", "infer_cfg.yml"}
     description = yaml.safe_load((classifier / "infer_cfg.yml").read_text())
     assert description["classes"] == [f"character0{number}" for number in range(1, 6)]
-    assert description["image"] == {"side": 28, "channels": 1, "black": 1.0, "white": 0.0}
+    assert description["image"] == {
+        **{"side": 28, "channels": 1, "fit": "stretch"},
+        **{"black": 1.0, "white": 0.0},
+    }
     assert description["batch_norm"] == "fixed to the support images"
     assert description["checkpoint"] == str((trained / "best").resolve())
 

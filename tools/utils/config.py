@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,6 +36,8 @@ RUNNER = {
     "infer_start_epoch": int,
     "infer_end_epoch": int,
     "save_seconds": (int, float),
+    "broken_images": int,
+    "image_cache": str,
     "keep_checkpoints": int,
     "task_chunk": int,
     "resume": bool,
@@ -65,6 +68,7 @@ AT_LEAST_ZERO = (
     "num_workers",
     "seed",
     "save_seconds",
+    "broken_images",
     "infer_start_epoch",
     "infer_end_epoch",
 )
@@ -170,7 +174,7 @@ def required(config: dict, key: str):
 
 def path_of(config: dict, path: str) -> Path:
     """A path of the configuration; a relative one starts from the configuration's directory."""
-    return Path(config["config_abs_dir"], path)
+    return Path(config["config_abs_dir"], os.path.expanduser(path))
 
 
 def _read(file: Path) -> dict:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from pathlib import Path
 
 import paddle
 from paddle.distributed import get_world_size as world_size
@@ -69,12 +70,7 @@ def create_loader(config: dict, split: str, drop_last: bool = False) -> Loader:
     training = split == "train"
     batch_size = required(config, f"runner.{'train' if training else 'infer'}_batch_size")
     reader = config.get(f"runner.{'train' if training else 'infer'}_reader_path", "reader")
-    directory = path_of(config, required(config, f"runner.{split}_data_dir"))
-    if not directory.is_dir():
-        raise UserError(
-            f"runner.{split}_data_dir: there is no directory {directory}: correct the path, or "
-            "make the data: python datasets/omniglot/prepare.py, or that of datasets/mini_imagenet."
-        )
+    directory = data_directory(config, f"runner.{split}_data_dir")
     files = [os.path.join(directory, name) for name in os.listdir(directory)]
     if not files:
         raise UserError(f"runner.{split}_data_dir: {directory} is empty: put the data there.")
@@ -94,6 +90,27 @@ def create_loader(config: dict, split: str, drop_last: bool = False) -> Loader:
         drop_last=training or drop_last,
         num_workers=workers,
     )
+
+
+def data_directory(config: dict, key: str) -> Path:
+    """The directory that a key names, or in a sentence why there is none."""
+    named = required(config, key)
+    directory = path_of(config, named)
+    if directory.is_dir():
+        return directory
+    if directory.is_file():
+        raise UserError(f"{key}: {directory} is a file: unpack it, and name the directory.")
+    here = Path(named).absolute()
+    if here.is_dir():
+        remedy = f"paths start from the configuration's directory; write {here}"
+    elif directory.parent.is_dir() and key == "runner.valid_data_dir":
+        remedy = "correct the path, or leave the key out to train without validation"
+    else:
+        remedy = (
+            "correct the path, or make the data: python datasets/omniglot/prepare.py, or that of "
+            "datasets/mini_imagenet"
+        )
+    raise UserError(f"{key}: there is no directory {directory}: {remedy}.")
 
 
 def import_reader(name: str, directory, key: str):

@@ -10,7 +10,7 @@ import paddle
 
 from . import exported
 from .errors import UserError
-from .image_classes import read_image
+from .image_files import check_form, read_image
 from .pixel_scale import PixelScale
 from .task_classifier import batches, probabilities
 
@@ -136,11 +136,12 @@ class Classifier:
         """
         try:
             image = self.description["image"]
-            scale = PixelScale(float(image["black"]), float(image["white"]))
-            side, channels = int(image["side"]), int(image["channels"])
+            scale = PixelScale.described(image)
+            form = int(image["side"]), int(image["channels"]), image.get("fit", "stretch")
+            check_form(*form)
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f"{self.directory} does not say how images become numbers: give predict() arrays, "
                 "or save it with the scale of its images."
             ) from error
-        return scale.values(np.stack([read_image(Path(f), side, channels) for f in files]))
+        return scale.values(np.stack([read_image(Path(f), *form) for f in files]))

@@ -68,18 +68,28 @@ def draw_episode(
     )
 
 
-def check_enough(classes: ImageClasses, where: str, way: int, shot: int, query: int) -> None:
-    """Raise UserError if `classes` cannot fill a task of that way, shot and query."""
+def check_enough(
+    classes: ImageClasses, where: str, way: int, shot: int, query: int, key: str = "k_query"
+) -> None:
+    """Raise UserError if `classes` cannot fill a task of that way, shot and query.
+
+    `key` is the hyper-parameter that sets `query`.
+    """
     if len(classes) < way:
         raise UserError(
-            f"{where} has {len(classes)} classes, fewer than hyper_parameters.n_way = {way}: "
-            "lower n_way or add classes."
+            f"{where} has {_number(len(classes), 'class', 'classes')}, fewer than "
+            f"hyper_parameters.n_way = {way}: lower n_way or add classes."
         )
-    smallest = min(range(len(classes)), key=classes.count)
-    if classes.count(smallest) < shot + query:
+    counts = classes.counts()
+    smallest = min(counts, key=counts.get)
+    if counts[smallest] < shot + query:
+        small = sum(count < shot + query for count in counts.values())
+        left = counts[smallest] - shot
+        remedy = f"set hyper_parameters.{key}: {left}" if query and left > 0 else "lower k_spt"
         raise UserError(
-            f"class {classes.names[smallest]} in {where} has {classes.count(smallest)} images, "
-            f"fewer than k_spt + k_query = {shot} + {query}: lower them or add images."
+            f"class {smallest} in {where} has {_number(counts[smallest], 'image', 'images')}, "
+            f"fewer than k_spt + {key} = {shot} + {query}: {remedy}, or set "
+            f"hyper_parameters.min_images: {shot + query} to leave {small} such out, or add images."
         )
 
 
@@ -92,6 +102,10 @@ def check_number(classes: ImageClasses, where: str, rotation: bool, number: int)
             f"hyper_parameters.pretrain_classes is {number}, but {where} has {len(classes)} "
             f"classes{turned}: set it to {found}."
         )
+
+
+def _number(count, one, more):
+    return f"{count} {one if count == 1 else more}"
 
 
 def _turned(images, quarters):

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
 
+from .augmentation import Augmentation
+from .class_split import check_split, draw_split
 from .episodes import Episode, check_enough, check_number, draw_episode
-from .image_classes import SUFFIXES, class_files, load_image_classes, read_image
+from .errors import UserError
+from .image_directory import load_image_classes
+from .image_files import BrokenImage, class_files, image_names, read_image
 from .pixel_scale import PixelScale
 from .settings import Settings
-from .task_dataset import TaskDataset
+from .task_dataset import TaskDataset, path_of
+
+DIVIDED = ("train", "training", "val", "valid", "validation", "test", "testing")
 
 
 class ImageDataset(TaskDataset):
     """Tasks of images: float32 (way * images, channels, side, side), on the scale `scale`.
 
     Labels are int64 (way * images,). Classes are rotated in training as
-    `hyper_parameters.rotation` says, in validation and meta-test as `rotation_test` says.
+    `hyper_parameters.rotation` says, in validation and meta-test as `rotation_test` says; the
+    images of training tasks are changed as `hyper_parameters.augmentation` says.
+
+    With `hyper_parameters.split` the classes of the directory are drawn for training, validation
+    and test, and `splits` names those of each; else it is None, and they all are of one split.
 
     With `runner.inference`, which PaddleRec's tools for exported models set, yields every image of
     the directory or of its folders instead, as a list of one array (channels, side, side); their
@@ -27,27 +38,65 @@ class ImageDataset(TaskDataset):
 
     scale: PixelScale
     form: dict = {}
+    splits: dict[str, list[str]] | None = None
 
     def __init__(self, file_list, config):
         self.images = None
         if config.get("runner.inference", False):
             setting = Settings.from_config({**self.form, **config})
-            self.names, self.images = load_images(
-                os.path.dirname(file_list[0]), setting.imgsize, setting.channels
-            )
+            self.scale = setting.scale(self.scale)
+            self.names, self.images = load_images(os.path.dirname(file_list[0]), setting.form)
             return
         super().__init__(file_list, config)
         setting = self.setting
         self.rotation = setting.rotation if self.training else setting.rotation_test
-        self.classes = load_image_classes(self.directory, setting.imgsize, setting.channels)
-        check_enough(self.classes, self.directory, self.way, self.shot, self.query)
+        self.scale = setting.scale(self.scale)
+        self.augment = setting.augmentation if self.training else Augmentation()
+        self.classes = self._load(config)
+        key = "k_query" if self.training else "k_query_test"
+        check_enough(self.classes, self.directory, self.way, self.shot, self.query, key)
         if self.numbered:
             check_number(self.classes, self.directory, self.rotation, setting.pretrain_classes)
 
     def draw(self, rng) -> Episode:
         task = draw_episode(self.classes, rng, self.way, self.shot, self.query, self.rotation)
-        support_x, query_x = (self.scale.values(x) for x in (task.support_x, task.query_x))
+        support_x, query_x = (
+            self.scale.values(self.augment(x, rng)) for x in (task.support_x, task.query_x)
+        )
         return task._replace(support_x=support_x, query_x=query_x)
+
+    def _load(self, config):
+        cache = config.get("runner.image_cache")
+        try:
+            return load_image_classes(
+                self.directory,
+                *self.setting.form,
+                choose=self._choose,
+                broken=config.get("runner.broken_images", 0),
+                cache=cache and path_of(config, cache),
+            )
+        except BrokenImage as error:
+            raise UserError(
+                f"{error}, or set runner.broken_images, which passes over as many as it says"
+            ) from error
+
+    def _choose(self, counts):
+        """Of the classes of the directory, with their numbers of images, those of this split."""
+        setting, least = self.setting, self.setting.min_images
+        small = [name for name in counts if counts[name] < least]
+        if small:
+            warnings.warn(
+                f"{len(small)} of {len(counts)} classes in {self.directory} are left out, with "
+                f"fewer images than hyper_parameters.min_images = {least}: {', '.join(small)}",
+                stacklevel=2,
+            )
+        names = [name for name in counts if counts[name] >= least]
+        if setting.split is None:
+            return names
+        check_layout(self.directory)
+        self.splits = draw_split(names, setting.split, setting.split_seed)
+        check_split(self.splits, self.directory, setting.split, setting.n_way, self.split)
+        return self.splits[self.split]
 
     def __len__(self):
         return super().__len__() if self.images is None else len(self.images)
@@ -58,14 +107,26 @@ class ImageDataset(TaskDataset):
         return super().__iter__()
 
 
-def load_images(directory, side, channels):
+def check_layout(directory: str) -> None:
+    """Raise UserError if the directory looks divided already."""
+    folders = sorted(entry.name for entry in os.scandir(directory) if entry.is_dir())
+    divided = [name for name in folders if name.lower() in DIVIDED]
+    if len(divided) > 1:
+        raise UserError(
+            f"{directory} has folders {' and '.join(divided)}, which hyper_parameters.split would "
+            "mix: leave the split out and name them in runner.train_data_dir, valid_data_dir and "
+            "test_data_dir."
+        )
+
+
+def load_images(directory, form):
     """Images in a directory or, if it has none, in its folders: names and uint8 pixels, by path."""
     directory = Path(directory)
-    files = [f for f in directory.iterdir() if f.suffix.lower() in SUFFIXES and f.name[0] != "."]
-    files = sorted(files) or [f for found in class_files(directory).values() for f in found]
+    files = [directory / name for name in image_names(os.listdir(directory))]
+    files = files or [f for found in class_files(directory).values() for f in found]
     if files:
         names = [file.relative_to(directory).as_posix() for file in files]
-        return names, np.stack([read_image(file, side, channels) for file in files])
-    classes = load_image_classes(directory, side, channels)
+        return names, np.stack([read_image(file, *form) for file in files])
+    classes = load_image_classes(directory, *form)
     names = [f"{name}/{i}" for c, name in enumerate(classes.names) for i in range(classes.count(c))]
     return names, classes.images

@@ -6,7 +6,9 @@ import dataclasses
 import difflib
 import math
 
+from .augmentation import Augmentation
 from .errors import UserError
+from .pixel_scale import PixelScale
 
 _PREFIX = "hyper_parameters."
 
@@ -35,6 +37,16 @@ class Settings:
     rotation_test: bool = False  # the same in validation and meta-test
     imgsize: int = 28  # height and width in pixels
     channels: int = 1  # 1 grey, 3 colour
+    fit: str = "stretch"  # images that are not square: or crop, to the square in the middle
+    mean: list | None = None  # per channel, of brightness from 0 to 1; the reader's scale if none
+    std: list | None = None  # with mean: values are (brightness - mean) / std
+    split: list | None = None  # shares of a directory's classes: training, validation, test
+    split_seed: int = 0  # of that draw
+    min_images: int = 1  # classes with fewer are left out
+    augmentation__flip: bool = False  # half of the training images mirrored, left to right
+    augmentation__padding: int = 0  # pixels by which they are shifted at most
+    augmentation__brightness: float = 0.0  # they are multiplied by 1 +- this
+    augmentation__contrast: float = 0.0  # so is their distance from their mean
     loss: str = "cross_entropy"  # mse: regression
     oracle: bool = False  # regression only: the network is told which task it is
     # the algorithm
@@ -96,6 +108,25 @@ class Settings:
         return self.k_query if training or self.k_query_test is None else self.k_query_test
 
     @property
+    def form(self) -> tuple[int, int, str]:
+        """The form of the images, as `load_image_classes` takes it: side, channels, fit."""
+        return self.imgsize, self.channels, self.fit
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """What is done to training images."""
+        return Augmentation(
+            self.augmentation__flip,
+            self.augmentation__padding,
+            self.augmentation__brightness,
+            self.augmentation__contrast,
+        )
+
+    def scale(self, readers: PixelScale) -> PixelScale:
+        """The scale of the images: by `mean` and `std`, or the reader's if there are none."""
+        return readers if self.mean is None else PixelScale.normalising(self.mean, self.std)
+
+    @property
     def compares(self) -> bool:
         """Whether the algorithm compares with the support set instead of taking inner steps."""
         return self.algorithm in ("proto_net", "matching_net", "siamese", "nearest_neighbor")
@@ -112,6 +143,7 @@ class Settings:
 
     def _check(self):
         positive = ("n_way", "k_spt", "k_query", "tasks_per_epoch", "imgsize", "bn_channel")
+        positive += ("min_images",)
         for name in positive:
             if getattr(self, name) < 1:
                 _refuse(name, getattr(self, name), "1 or more")
@@ -128,6 +160,7 @@ class Settings:
             if norm is not None and getattr(self, f"{optimizer}__clip") is not None:
                 wanted = f"no value beside {_PREFIX}{optimizer}.clip: give one of them"
                 _refuse(f"{optimizer}__clip_norm", norm, wanted)
+        self._check_images()
         if self.k_query_test is not None and self.k_query_test < 1:
             _refuse("k_query_test", self.k_query_test, "1 or more")
         for name, choices in _CHOICES.items():
@@ -153,6 +186,41 @@ class Settings:
             wanted = "the number of training classes, times 4 with rotation"
             _refuse("pretrain_classes", self.pretrain_classes, wanted)
 
+    def _check_images(self):
+        if self.split_seed < 0:
+            _refuse("split_seed", self.split_seed, "0 or more")
+        if not 0 <= self.augmentation__padding < self.imgsize:
+            _refuse("augmentation__padding", self.augmentation__padding, "pixels from 0 to imgsize")
+        for name in ("augmentation__brightness", "augmentation__contrast"):
+            if not 0 <= getattr(self, name) <= 1:
+                _refuse(name, getattr(self, name), "a number from 0 to 1")
+        if self.split is not None and not _are_shares(self.split):
+            wanted = "shares of training, validation and test, 0 or from 0.01, that add up to 1"
+            _refuse("split", self.split, f"{wanted}, as [0.6, 0.2, 0.2]")
+        if (self.mean is None) != (self.std is None):
+            name, other = ("mean", "std") if self.std is None else ("std", "mean")
+            raise UserError(f"{_PREFIX}{name} goes with {_PREFIX}{other}: give both, or neither.")
+        for name, least in (("mean", 0), ("std", 1e-6)):
+            numbers = getattr(self, name)
+            if numbers is not None and not _numbers(numbers, self.channels, least):
+                wanted = f"a list of {self.channels}, one per channel"
+                _refuse(name, numbers, f"{wanted}, of brightness from 0 to 1 (not to 255)")
+
+
+def _are_shares(values):
+    return (
+        _numbers(values, 3, least=0)
+        and abs(sum(values) - 1) < 1e-6
+        and not any(0 < value < 0.01 for value in values)
+    )
+
+
+def _numbers(values, count, least):
+    """Whether these are `count` numbers from `least` to 1."""
+    return len(values) == count and all(
+        type(value) in (int, float) and least <= value <= 1 for value in values
+    )
+
 
 _CHOICES = {
     "algorithm": (
@@ -163,6 +231,7 @@ _CHOICES = {
     "order": (2, 1),
     "query_set": ("disjoint", "support"),
     "channels": (1, 3),
+    "fit": ("stretch", "crop"),
     "network": ("conv4", "mlp"),
     "conv_stride": (1, 2),
     "conv_padding": (1,),

@@ -8,7 +8,9 @@ import warnings
 import paddle
 from paddle.io import IterableDataset
 
+from .class_split import SPLITS
 from .episodes import Episode, episode_rng
+from .errors import UserError
 from .settings import Settings
 from .sharing import meta_batch, share
 
@@ -47,7 +49,7 @@ class TaskDataset(IterableDataset):
         self.config = config
         self.epoch = None
         self.directory = os.path.dirname(file_list[0])
-        self.split = _split(self.directory, config)
+        self.split = _split(self.directory, config, setting)
         self.training = training = self.split == "train"
         self.seed = config.get("runner.seed", 12345)
         self.tasks = {
@@ -95,16 +97,37 @@ class TaskDataset(IterableDataset):
         return share(self.tasks, self.batch_size, ranks, rank)
 
 
-def _split(directory, config):
-    """What the config says, or which of its data directories this is, or "test"."""
-    base = config.get("config_abs_dir", "")
-    named = {s: config.get(f"runner.{s}_data_dir") for s in ("train", "valid", "test")}
+def path_of(config, path) -> str:
+    """The real path of what the config names; relative ones start from the config's directory."""
+    return os.path.realpath(
+        os.path.join(config.get("config_abs_dir", ""), os.path.expanduser(path))
+    )
+
+
+def _split(directory, config, setting):
+    """What the config says, or which of its data directories this is, or "test".
+
+    Where the train and the test directory are one, a training is known by its meta-steps, which
+    `DygraphModel.create_optimizer` begins to count.
+    """
+    keys = {split: f"runner.{split}_data_dir" for split in SPLITS}
+    named = {split: path_of(config, config[key]) for split, key in keys.items() if config.get(key)}
     here = os.path.realpath(directory)
-    found = [s for s, d in named.items() if d and os.path.realpath(os.path.join(base, d)) == here]
-    if "train" in found and len(found) > 1:
+    found = [split for split, path in named.items() if path == here]
+    if setting.split is None and "train" in found and len(found) > 1:
         warnings.warn(
             f"{directory} is the {' and the '.join(found)} directory: its accuracy says nothing "
             "about new classes.",
             stacklevel=4,
         )
-    return config.get("split") or (found[0] if found else "test")
+    if setting.split is not None and found and len(found) < len(named):
+        other = next(split for split in named if split not in found)
+        raise UserError(
+            f"hyper_parameters.split divides the classes of one directory, but {keys[found[0]]} is "
+            f"{here} and {keys[other]} is {named[other]}: name the same, or leave the split out."
+        )
+    if "split" in config:
+        return config["split"]
+    if len(found) > 1 and "train" in found:
+        return "train" if "meta_steps" in config else "test"
+    return found[0] if found else "test"
