@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from net import create_net
 from paddle import nn
 from paddle_maml import (
     ANIL,
@@ -23,8 +22,8 @@ from paddle_maml.settings import Settings
 from problems import PROBLEMS
 
 
-def create_algorithm(setting: Settings, **computing) -> nn.Layer:
-    """A layer over the network of the hyper-parameters, with these methods of `MAML`:
+def create_algorithm(net: nn.Layer, setting: Settings, **computing) -> nn.Layer:
+    """A layer over a network for the hyper-parameters, with these methods of `MAML`:
 
     - `forward(support_x, support_y, query_x, query_y)`: the loss that training lowers, and logits
     - `path_logits(support_x, support_y, query_x, steps)`: what a meta-test measures
@@ -34,7 +33,7 @@ def create_algorithm(setting: Settings, **computing) -> nn.Layer:
 
     `computing` is how those compute that are a `MAML`: its `task_chunk` and `amp`.
     """
-    return ALGORITHMS[setting.algorithm](create_net(setting), setting, **computing)
+    return ALGORITHMS[setting.algorithm](net, setting, **computing)
 
 
 def algorithm_title(setting: Settings) -> str:

@@ -12,6 +12,8 @@ import deployment
 import paddle
 from adapted_episode import AdaptedCurves, AdaptedEpisode
 from algorithms import adaptation, algorithm_title, create_algorithm
+from net import create_net
+from own_network import refuse_impossible_own
 from paddle_maml import MAML
 from paddle_maml.errors import UserError
 from paddle_maml.metrics import meta_test_metrics
@@ -52,6 +54,7 @@ class DygraphModel:
         setting = Settings.from_config(config)
         self.problem = PROBLEMS[setting.loss]
         self.algorithm = create_algorithm(
+            create_net(setting, config.get("config_abs_dir")),
             setting,
             task_chunk=config.get("runner.task_chunk"),
             amp=bool(config.get("runner.use_amp", False)),
@@ -72,6 +75,8 @@ class DygraphModel:
         config.setdefault("meta_steps", 0)  # by which the reader knows a training from a test
         if config.get("runner.use_amp", False):
             _check_amp(dy_model, setting)
+        if setting.own_network and setting.order == 2:
+            refuse_impossible_own(dy_model, setting)
         meta_lr = setting.meta_optimizer__learning_rate
         if setting.meta_optimizer__decay == "cosine":
             steps = setting.tasks_per_epoch // meta_batch(config) * config["runner.epochs"]
@@ -137,7 +142,7 @@ class DygraphModel:
     def title(self, config) -> str:
         """The experiment in words."""
         setting = Settings.from_config(config)
-        network = {"conv4": "Conv4", "mlp": "MLP"}[setting.network]
+        network = {"conv4": "Conv4", "mlp": "MLP"}.get(setting.network, setting.network)
         task = PROBLEMS[setting.loss].title(setting)
         return f"{task}: {algorithm_title(setting)} on {network}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from own_network import create_own
 from paddle import nn
 
 
@@ -125,12 +126,16 @@ class MLP(nn.Layer):
         return self.layers(x.flatten(1))
 
 
-def create_net(setting) -> nn.Layer:
+def create_net(setting, directory: str | None = None) -> nn.Layer:
     """The network that the hyper-parameters name; see `paddle_maml.settings.Settings`.
+
+    `directory` is where one of the user's own may lie, beside the model directory.
 
     It ends with a classifier unless the algorithm makes do with features, and then computes with
     Paddle's own convolutions, which are faster with channels first.
     """
+    if setting.own_network:
+        return create_own(setting, directory)
     way = None if setting.embeds else setting.n_way
     if setting.loss == "mse":  # one number of one; the oracle is told two more
         return MLP(3 if setting.oracle else 1, 1, setting.hidden, batch_norm=False)

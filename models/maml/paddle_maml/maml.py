@@ -11,6 +11,7 @@ import paddle
 from .automatic import Automatic
 from .batched import Network
 from .check import Check, check
+from .errors import UserError
 from .functional import leaf, trainable
 from .inner_loop import InnerStep
 from .learner import Learner
@@ -107,7 +108,7 @@ class MAML(paddle.nn.Layer):
         if order not in (1, 2):
             raise ValueError(f"order is {order!r}: choose 2 (MAML) or 1 (first-order MAML).")
         if not trainable(net):
-            raise ValueError("net has no trainable parameter: MAML has nothing to adapt.")
+            raise UserError("net has no trainable parameter: MAML has nothing to adapt.")
         self.net = net
         self.inner_lr = inner_lr
         self.inner_steps = _check_steps(inner_steps)

@@ -69,7 +69,7 @@ class Settings:
     maml_pp__first_order_epochs: int = 0  # before those of `order`
     pretrain_classes: int | None = None  # in training, with rotations; fine_tune needs it
     # the network
-    network: str = "conv4"
+    network: str = "conv4"  # or mlp, or the MODULE.NAME of one's own
     hidden: list = dataclasses.field(default_factory=lambda: [256, 128, 64, 64])  # units of mlp
     bn_channel: int = 64  # filters per block
     conv_stride: int = 1  # 1: max-pool after each block; 2: strided convolutions instead
@@ -137,6 +137,11 @@ class Settings:
         return self.loss != "mse" and self.algorithm in ("fine_tune", "nearest_neighbor")
 
     @property
+    def own_network(self) -> bool:
+        """Whether the network is one of the user's own."""
+        return "." in self.network
+
+    @property
     def embeds(self) -> bool:
         """Whether it makes do with features, and with batch norm by running statistics."""
         return self.compares or self.pretrains
@@ -166,6 +171,13 @@ class Settings:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 _refuse(name, getattr(self, name), " or ".join(map(str, choices)))
+        if not self.own_network and self.network not in ("conv4", "mlp"):
+            _refuse("network", self.network, "conv4, mlp or the MODULE.NAME of one of your own")
+        if not all(part.isidentifier() for part in self.network.split(".")):
+            _refuse("network", self.network, "names with dots between them, as networks.mine.Net")
+        if self.own_network and self.embeds:
+            wanted = f"conv4 or mlp where algorithm is {self.algorithm}, which compares features"
+            _refuse("network", self.network, wanted)
         if self.network == "conv4" and self.conv_stride == 1 and self.imgsize < 16:
             _refuse("imgsize", self.imgsize, "16 or more where conv4 pools (conv_stride: 1)")
         if self.algorithm in ("maml_pp", "reptile") and self.update_step < 1:
@@ -232,7 +244,6 @@ _CHOICES = {
     "query_set": ("disjoint", "support"),
     "channels": (1, 3),
     "fit": ("stretch", "crop"),
-    "network": ("conv4", "mlp"),
     "conv_stride": (1, 2),
     "conv_padding": (1,),
     "conv_kernal": ([3, 3],),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import paddle
 from paddle import nn
 
+from .errors import UserError
 from .functional import trainable
 from .inner_loop import InnerStep
 from .maml import MAML
@@ -44,7 +45,7 @@ class ANIL(MAML):
         places = range(len(trainable(net)))
         self.adapted = [n for n in places if self._adapts(id(trainable(net)[n]) in inside)]
         if not self.adapted:
-            raise ValueError("head leaves no parameter of the net to adapt: name another layer.")
+            raise UserError("head leaves no parameter of the net to adapt: name another layer.")
 
     def _adapts(self, in_head: bool) -> bool:
         return in_head
