@@ -22,9 +22,13 @@ PLOTS = (
 
 
 class UserError(Exception):
-    """The message says what is wrong, where, and what to do."""
+    """The message says in one printable line what is wrong, where, and what to do."""
 
     exit_code = 2
+
+    def __init__(self, message: str):
+        message = " ".join(line.strip() for line in message.splitlines())
+        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in message))
 
 
 class Stopped(BaseException):
