@@ -33,6 +33,12 @@ def test_a_billion_laughs_are_refused(levels, each, kind):
         "[" * 100_000,
         "a: 1\n--- \nb: 2",
         "a: *b",
+        "a: !!timestamp soon",
+        "a: !!bool perhaps",
+        "a: !!int ''",
+        "a: 2001-99-99",
+        "a: \0",
+        f"a: 0x{'f' * 5000}",
     ],
 )
 def test_refused(text):

@@ -216,5 +216,5 @@ def _value(key: str, text: str, before):
             return float(text)
     try:
         return safe_yaml.load(text)
-    except (yaml.YAMLError, ValueError) as error:
+    except yaml.YAMLError as error:
         raise UserError(f"-o {key}={text}: the value is not valid YAML.") from error

@@ -30,9 +30,15 @@ def load(text: str):
             return None
         if _size(node, {}) > MOST:
             raise yaml.YAMLError(f"it stands for more than {MOST} values")
-        return loader.construct_document(node)
+        content = loader.construct_document(node)
+        repr(content)  # Python refuses to show a number of thousands of digits, in a sentence too
+        return content
+    except yaml.YAMLError:
+        raise
     except RecursionError as error:
         raise yaml.YAMLError("it is nested too deeply") from error
+    except Exception as error:  # PyYAML has many for a value that its tag does not fit
+        raise yaml.YAMLError(f"it holds a value that cannot be read: {error}") from error
     finally:
         loader.dispose()
 
