@@ -10,6 +10,7 @@ import pytest
 import yaml
 from utils.config import load_config, parse_arguments, path_of
 from utils.errors import UserError
+from utils.model import import_reader
 
 ROOT = Path(__file__).parents[2]
 
@@ -186,6 +187,12 @@ def test_a_configuration_outside_a_model_directory(refusal, config):
 )
 def test_a_tool_refuses_a_wrong_key_or_value(refusal, override, sentence):
     assert sentence in refusal("trainer", override)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..reader", "a b", "0.0", "a\0b", "no.such.reader"])
+def test_a_readers_name_that_is_none(name):
+    with pytest.raises(UserError, match="there is no reader .*: correct the name"):
+        import_reader(name, "here", "runner.train_reader_path")
 
 
 @pytest.mark.parametrize("name", ["trainer", "infer"])

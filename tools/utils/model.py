@@ -115,14 +115,15 @@ def data_directory(config: dict, key: str) -> Path:
 
 def import_reader(name: str, directory, key: str):
     """The reader of a module in `directory`, which is on Python's path; `key` is what named it."""
+    missing = UserError(f"{key}: there is no reader {name}.py in {directory}: correct the name.")
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise missing
     try:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name != name:
+        if not f"{name}.".startswith(f"{error.name}."):
             raise
-        raise UserError(
-            f"{key}: there is no reader {name}.py in {directory}: correct the name."
-        ) from error
+        raise missing from error
     if not hasattr(module, "RecDataset"):
         raise UserError(f"{key}: {name}.py has no RecDataset: name the model's reader.")
     return module.RecDataset
