@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 import utils.before_paddle  # noqa: F401
@@ -42,7 +43,7 @@ def main():
             visual.add("infer", name, number, measured(metrics, names, tensors), summary)
 
 
-def checkpoints(directory: Path, config: dict) -> list[Path]:
+def checkpoints(directory: Path, config: dict) -> Iterable[Path]:
     """The epochs that the configuration asks for, or the best."""
     first, end = config.get("runner.infer_start_epoch"), config.get("runner.infer_end_epoch")
     if first is None and end is None:
@@ -50,7 +51,7 @@ def checkpoints(directory: Path, config: dict) -> list[Path]:
     first, end = first or 0, required(config, "runner.infer_end_epoch")
     if end <= first:
         raise UserError("runner.infer_end_epoch has to lie above runner.infer_start_epoch.")
-    return [directory / str(epoch) for epoch in range(first, end)]
+    return (directory / str(epoch) for epoch in range(first, end))  # lest a wrong end fill memory
 
 
 def use_another(config: dict) -> str | None:

@@ -96,6 +96,13 @@ def test_gradients_are_cut_in_one_way(optimizer):
         ("base_optimizer.learning_rate", "1e-3", "write 0.001 or 1.0e-3"),
         ("base_optimizer.learning_rate", 0, "it takes a number above 0"),
         ("base_optimizer.learning_rate", float("nan"), "it takes a number above 0"),
+        ("base_optimizer.learning_rate", 10**400, "it takes a number from -2147483647 to 2"),
+        (
+            "tasks_per_epoch",
+            2**31,
+            "it takes a number from -2147483647 to 2147483647",
+        ),
+        ("imgsize", 4097, "imgsize is 4097: it takes 4096 or less"),
         ("n_way", 1, "it takes 2 or more"),
         ("k_spt", 0, "it takes 1 or more"),
         ("k_query_test", 0, "it takes 1 or more"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from utils.config import load_config, parse_arguments, path_of
+from utils.config import check_runner, load_config, parse_arguments, path_of
 from utils.errors import UserError
 from utils.model import import_reader
 
@@ -193,6 +193,19 @@ def test_a_tool_refuses_a_wrong_key_or_value(refusal, override, sentence):
 def test_a_readers_name_that_is_none(name):
     with pytest.raises(UserError, match="there is no reader .*: correct the name"):
         import_reader(name, "here", "runner.train_reader_path")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "least_or_most"),
+    [
+        ("valid_tasks", 2**31, "it takes 2147483647 or less"),
+        ("seed", 2**32, "it takes 4294967295 or less"),
+        ("save_seconds", float("nan"), "it takes 0 or more"),
+    ],
+)
+def test_numbers_that_nothing_can_count_to(key, value, least_or_most):
+    with pytest.raises(UserError, match=f"runner.{key} is {value}: {least_or_most}"):
+        check_runner({f"runner.{key}": value})
 
 
 @pytest.mark.parametrize("name", ["trainer", "infer"])

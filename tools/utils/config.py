@@ -63,7 +63,7 @@ AT_LEAST_ONE = (
     "task_chunk",
     "keep_checkpoints",
 )
-MOST = {"seed": 2**32 - 1}  # numpy's
+MOST = dict.fromkeys(RUNNER, 2**31 - 1) | {"seed": 2**32 - 1}  # Paddle's and numpy's
 AT_LEAST_ZERO = (
     "num_workers",
     "seed",
@@ -158,9 +158,9 @@ def check_runner(config: dict) -> dict[str, str]:
             )
         elif not _fits(value, RUNNER[name]):
             raise UserError(f"{key} is {value!r}: it takes {_NAMES[RUNNER[name]]}.")
-        elif name in AT_LEAST_ONE and value < 1 or name in AT_LEAST_ZERO and value < 0:
+        elif name in AT_LEAST_ONE and value < 1 or name in AT_LEAST_ZERO and not value >= 0:
             raise UserError(f"{key} is {value}: it takes {int(name in AT_LEAST_ONE)} or more.")
-        elif name in MOST and value > MOST[name]:
+        elif type(value) is int and value > MOST[name]:
             raise UserError(f"{key} is {value}: it takes {MOST[name]} or less.")
     return unread
 

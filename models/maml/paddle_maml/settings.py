@@ -11,6 +11,8 @@ from .errors import UserError
 from .pixel_scale import PixelScale
 
 _PREFIX = "hyper_parameters."
+_MOST = 2**31 - 1  # Paddle's
+_MOST_PIXELS = 4096  # a side; 200 MB for the numbers of one image in colour
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,6 +180,8 @@ class Settings:
         if self.own_network and self.embeds:
             wanted = f"conv4 or mlp where algorithm is {self.algorithm}, which compares features"
             _refuse("network", self.network, wanted)
+        if self.imgsize > _MOST_PIXELS:
+            _refuse("imgsize", self.imgsize, f"{_MOST_PIXELS} or less")
         if self.network == "conv4" and self.conv_stride == 1 and self.imgsize < 16:
             _refuse("imgsize", self.imgsize, "16 or more where conv4 pools (conv_stride: 1)")
         if self.algorithm in ("maml_pp", "reptile") and self.update_step < 1:
@@ -257,6 +261,8 @@ _TYPES = {"int": int, "float": float, "bool": bool, "str": str, "list": list}
 def _typed(key, value, field):
     name, *optional = field.type.split(" | ")
     kind = _TYPES[name]
+    if kind in (int, float) and type(value) is int and abs(value) > _MOST:
+        raise UserError(f"{key} is {value}: it takes a number from {-_MOST} to {_MOST}.")
     if kind is float and type(value) is int:
         return float(value)
     if value is None and optional:
