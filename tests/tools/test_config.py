@@ -208,6 +208,12 @@ def test_numbers_that_nothing_can_count_to(key, value, least_or_most):
         check_runner({f"runner.{key}": value})
 
 
+@pytest.mark.parametrize("path", ["a\0b", "x" * 300, "\ud800"])
+def test_a_path_that_no_system_takes(tmp_path, path):
+    with pytest.raises(UserError, match="there is no way to .*: correct the path"):
+        path_of({"config_abs_dir": str(tmp_path)}, path)
+
+
 @pytest.mark.parametrize("name", ["trainer", "infer"])
 def test_the_configuration_has_to_be_named(name, tmp_path):
     command = [sys.executable, str(ROOT / "tools" / f"{name}.py")]

@@ -173,8 +173,22 @@ def required(config: dict, key: str):
 
 
 def path_of(config: dict, path: str) -> Path:
-    """A path of the configuration; a relative one starts from the configuration's directory."""
-    return Path(config["config_abs_dir"], os.path.expanduser(path))
+    """A path of the configuration; a relative one starts from the configuration's directory.
+
+    Raises
+    ------
+    UserError
+        If the system takes it for no path, or does not tell whether there is something.
+    """
+    try:
+        found = Path(config["config_abs_dir"], os.path.expanduser(path))
+        found.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", error)
+        raise UserError(f"there is no way to {path} ({why}): correct the path.") from error
+    return found
 
 
 def _read(file: Path) -> dict:
