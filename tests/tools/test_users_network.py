@@ -13,8 +13,6 @@ import pytest
 import yaml
 from dygraph_model import DygraphModel
 from paddle_maml import exported
-from paddle_maml.image_classes import load_image_classes
-from paddle_maml.pixel_scale import INK
 from tools.conftest import CONFIG, ROOT
 from utils import checkpoint
 from utils.config import load_config
@@ -111,10 +109,9 @@ def test_it_is_exported_as_a_classifier(trained, project, tmp_path):
     maml = model_class.create_model(config)
     checkpoint.load(checkpoint.best_or_last(trained), maml)
     maml.eval()
-    x = INK.values(load_image_classes(str(tmp_path / "support"), 28, 1).images)
-    learner = maml.adapt(paddle.to_tensor(x), paddle.arange(10) // 2, steps=2)
-    (found,) = exported.run(exported.predictor(tmp_path / "out"), [x])
-    expected = learner(paddle.to_tensor(x)).numpy()
+    task = model_class.adapt(maml, config, str(tmp_path / "support"), steps=2)
+    (found,) = exported.run(exported.predictor(tmp_path / "out"), [task.support_x])
+    expected = task.learner(paddle.to_tensor(task.support_x)).numpy()
     np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
 
 
