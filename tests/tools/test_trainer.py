@@ -61,6 +61,7 @@ def test_the_run_is_recorded(trained):
     assert len(history[-1]["summary"]["accuracy_per_step"]) == 4
     run = json.loads((trained / "run.json").read_text())
     assert run["config"]["hyper_parameters.n_way"] == 5
+    assert "meta_steps" not in run["config"]
     assert run["versions"]["paddlepaddle"] == paddle.__version__
 
 

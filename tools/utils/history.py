@@ -91,7 +91,7 @@ def describe(config: dict) -> dict:
     return {
         "command": sys.argv,
         "started": datetime.now().isoformat(timespec="seconds"),
-        "config": config,
+        "config": {key: value for key, value in config.items() if key != "meta_steps"},  # a count
         "versions": {**versions, "numpy": np.__version__},
         "machine": {
             "platform": platform.platform(),
