@@ -5,8 +5,9 @@ from setuptools import find_packages, setup
 REPORT = ["matplotlib>=3.7,<4"]
 VISUAL = ["visualdl>=2.5,<3"]
 SAFETENSORS = ["safetensors>=0.4,<1"]
+DEMO = ["flask>=2.2.5,<4", "waitress>=3.0.1,<4"]
 TEST = ["pytest>=7,<10", "hypothesis>=6,<7", "pytest-cov>=5,<8", "ruff>=0.6,<1", "griffe>=1.8,<3"]
-TEST += [*REPORT, *VISUAL, *SAFETENSORS]
+TEST += ["playwright>=1.40,<2", *REPORT, *VISUAL, *SAFETENSORS, *DEMO]
 
 PACKAGE = "models/maml/paddle_maml"
 
@@ -27,6 +28,7 @@ setup(
         "report": REPORT,
         "visual": VISUAL,
         "safetensors": SAFETENSORS,
+        "demo": DEMO,
         "test": TEST,
         "dev": TEST,
     },

@@ -12,6 +12,7 @@ import deployment
 import paddle
 from adapted_episode import AdaptedCurves, AdaptedEpisode
 from algorithms import adaptation, algorithm_title, create_algorithm
+from demonstration import Demonstration
 from net import create_net
 from own_network import refuse_impossible_own
 from paddle_maml import MAML
@@ -171,6 +172,16 @@ class DygraphModel:
         """What `tools/adapt.py` predicts with; parameters are those of `export`."""
         setting = Settings.from_config(config)
         return deployment.adapt(dy_model, setting, pixel_scale(config), support, steps)
+
+    def demonstration(self, dy_model, config):
+        """What `tools/demo.py` shows."""
+        setting = Settings.from_config(config)
+        if setting.loss == "mse":
+            raise UserError(
+                "the page shows classes of images, but hyper_parameters.loss is mse: see the plots "
+                "of tools/report.py instead."
+            )
+        return Demonstration(dy_model, setting, pixel_scale(config), self.title(config))
 
     def _count_step(self, config):
         """Do what PaddleRec's trainer leaves undone: tell reader and algorithm how far training
