@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -165,6 +166,19 @@ def test_a_broken_image_is_named_with_what_passes_it_over(uneven):
     with pytest.warns(UserWarning, match="1.jpg"):
         dataset = reader(uneven, runner={"broken_images": 1}, **task)
     assert dataset.classes.counts()["class00"] == 6
+
+
+def test_a_class_that_broken_images_made_small_is_left_out_like_others(root, tmp_path):
+    shutil.copytree(root, tmp_path / "copy")
+    whole = reader(root)
+    broken = whole.classes.names[3]
+    (tmp_path / "copy" / broken / "0.jpg").write_bytes(b"")
+    runner = {"broken_images": 1} | {f"{s}_data_dir": str(tmp_path / "copy") for s in SPLITS}
+    left_out = pytest.warns(UserWarning, match=f"^1 of 10 classes .* left out, .*: {broken}$")
+    with pytest.warns(UserWarning, match="0.jpg"), left_out:
+        dataset = reader(tmp_path / "copy", runner=runner, min_images=IMAGES)
+    assert dataset.classes.names == tuple(n for n in whole.classes.names if n != broken)
+    assert dataset.splits == whole.splits
 
 
 def test_images_are_kept_in_the_cache_beside_the_configuration(root, tmp_path):

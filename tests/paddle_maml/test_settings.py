@@ -123,7 +123,7 @@ def test_gradients_are_cut_in_one_way(optimizer):
             "pretrain_classes is None: it takes the number of",
         ),
         ("fit", "pad", "fit is 'pad': it takes stretch or crop"),
-        ("min_images", 0, "it takes 1 or more"),
+        ("min_images", -1, "it takes 0 or more"),
         ("split", [0.5, 0.2, 0.2], "that add up to 1, as"),
         ("split", [0.8, 0.2], "shares of training, validation and test"),
         ("split", [1.2, -0.1, -0.1], "shares of training, validation and test"),

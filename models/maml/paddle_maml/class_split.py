@@ -57,8 +57,9 @@ def check_split(
         if share and len(splits[split]) < way:
             classes = sum(map(len, splits.values()))
             enough = needed(shares, way)
+            word = "class" if classes == 1 else "classes"
             raise UserError(
-                f"{where} has {classes} classes, of which hyper_parameters.split = {list(shares)} "
+                f"{where} has {classes} {word}, of which hyper_parameters.split = {list(shares)} "
                 f"leaves {len(splits[split])} for {NAMES[split]}, fewer than "
                 f"hyper_parameters.n_way = {way}: {enough} classes are enough; add classes, lower "
                 "n_way or change the shares."

@@ -19,6 +19,7 @@ from .settings import Settings
 from .task_dataset import TaskDataset, path_of
 
 DIVIDED = ("train", "training", "val", "valid", "validation", "test", "testing")
+NAMED = 10  # of the classes that are left out
 
 
 class ImageDataset(TaskDataset):
@@ -68,7 +69,7 @@ class ImageDataset(TaskDataset):
     def _load(self, config):
         cache = config.get("runner.image_cache")
         try:
-            return load_image_classes(
+            classes = load_image_classes(
                 self.directory,
                 *self.setting.form,
                 choose=self._choose,
@@ -79,18 +80,25 @@ class ImageDataset(TaskDataset):
             raise UserError(
                 f"{error}, or set runner.broken_images, which passes over as many as it says"
             ) from error
+        return classes.only(self._large(classes.counts()))  # without the broken ones
+
+    def _large(self, counts):
+        """Of classes with their numbers of images, those with enough."""
+        least = self.setting.min_images
+        small = [name for name in counts if counts[name] < least]
+        if small:
+            more = f" and {len(small) - NAMED} more" if len(small) > NAMED else ""
+            warnings.warn(
+                f"{len(small)} of {len(counts)} classes in {self.directory} are left out, with "
+                f"fewer images than hyper_parameters.min_images = {least}: "
+                f"{', '.join(small[:NAMED])}{more}",
+                stacklevel=3,
+            )
+        return [name for name in counts if counts[name] >= least]
 
     def _choose(self, counts):
         """Of the classes of the directory, with their numbers of images, those of this split."""
-        setting, least = self.setting, self.setting.min_images
-        small = [name for name in counts if counts[name] < least]
-        if small:
-            warnings.warn(
-                f"{len(small)} of {len(counts)} classes in {self.directory} are left out, with "
-                f"fewer images than hyper_parameters.min_images = {least}: {', '.join(small)}",
-                stacklevel=2,
-            )
-        names = [name for name in counts if counts[name] >= least]
+        setting, names = self.setting, self._large(counts)
         if setting.split is None:
             return names
         check_layout(self.directory)
@@ -113,7 +121,7 @@ def check_layout(directory: str) -> None:
     divided = [name for name in folders if name.lower() in DIVIDED]
     if len(divided) > 1:
         raise UserError(
-            f"{directory} has folders {' and '.join(divided)}, which hyper_parameters.split would "
+            f"{directory} has folders {', '.join(divided)}, which hyper_parameters.split would "
             "mix: leave the split out and name them in runner.train_data_dir, valid_data_dir and "
             "test_data_dir."
         )

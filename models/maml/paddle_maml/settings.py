@@ -44,7 +44,7 @@ class Settings:
     std: list | None = None  # with mean: values are (brightness - mean) / std
     split: list | None = None  # shares of a directory's classes: training, validation, test
     split_seed: int = 0  # of that draw
-    min_images: int = 1  # classes with fewer are left out
+    min_images: int = 0  # classes with fewer are left out
     augmentation__flip: bool = False  # half of the training images mirrored, left to right
     augmentation__padding: int = 0  # pixels by which they are shifted at most
     augmentation__brightness: float = 0.0  # they are multiplied by 1 +- this
@@ -150,12 +150,11 @@ class Settings:
 
     def _check(self):
         positive = ("n_way", "k_spt", "k_query", "tasks_per_epoch", "imgsize", "bn_channel")
-        positive += ("min_images",)
         for name in positive:
             if getattr(self, name) < 1:
                 _refuse(name, getattr(self, name), "1 or more")
         annealing = "maml_pp__multi_step_epochs", "maml_pp__first_order_epochs"
-        for name in ("update_step", "update_step_test", *annealing):
+        for name in ("update_step", "update_step_test", "split_seed", "min_images", *annealing):
             if getattr(self, name) < 0:
                 _refuse(name, getattr(self, name), "0 or more")
         for optimizer in ("base_optimizer", "meta_optimizer"):
@@ -203,8 +202,6 @@ class Settings:
             _refuse("pretrain_classes", self.pretrain_classes, wanted)
 
     def _check_images(self):
-        if self.split_seed < 0:
-            _refuse("split_seed", self.split_seed, "0 or more")
         if not 0 <= self.augmentation__padding < self.imgsize:
             _refuse("augmentation__padding", self.augmentation__padding, "pixels from 0 to imgsize")
         for name in ("augmentation__brightness", "augmentation__contrast"):
