@@ -188,6 +188,22 @@ def test_layers_that_draw_random_numbers_are_named_and_spoil_nothing():
     assert MAML(net, 0.4).check(X, Y).random == []
 
 
+class Recurrent(nn.Layer):
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.scores = nn.LSTM(1, 5, num_layers=2, dropout=0.5), nn.Linear(5, 3)
+
+    def forward(self, x):
+        return self.scores(self.lstm(x.unsqueeze(-1))[0].mean(1))
+
+
+@pytest.mark.parametrize("order", [2, 1])
+@pytest.mark.parametrize("net", [network(nn.RReLU()), Recurrent()], ids=["RReLU", "LSTM"])
+def test_layers_that_draw_other_numbers_where_they_are_differentiated_twice(net, order):
+    found = MAML(net, 0.4, order=order).check(X, Y, *QUERY)
+    assert found.random and found.exact
+
+
 def test_what_no_seed_governs_is_said_and_not_compared():
     numbers = np.random.default_rng()
     net = network(Applied(lambda x: x * numbers.random()))

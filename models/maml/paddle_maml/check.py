@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from math import isnan
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from .dry_run import dry_run, floating, upcoming
 from .functional import trainable
 from .impossible import NotTwiceDifferentiable
 from .obstacles import refuse_impossible
-from .operators import once_differentiable, twice_differentiable
+from .operators import once_differentiable, twice_differentiable, unbounded_cross_entropy
 
 # How far a right meta-gradient may be from finite differences.
 TOLERANCES = {"float64": 1e-4, "float32": 1e-2}
@@ -256,16 +256,18 @@ class _Repeating(Automatic):
 
     def __init__(self, maml, held=()):
         super().__init__(maml.net, maml.loss)
+        # Some operators draw other random numbers where they are to be differentiated twice.
+        self.operators = twice_differentiable if maml.order == 2 else nullcontext
         self.held, self.found = iter(held), []
 
     def inner_gradients(self, *arguments):
-        own = super().inner_gradients(*arguments)  # at any rate, as it may draw random numbers
+        with self.operators():
+            own = super().inner_gradients(*arguments)  # at any rate, as it may draw random numbers
         self.found.append(next(self.held, own))
         return self.found[-1]
 
     def query(self, *arguments):
-        # The value of Paddle's own cross-entropy ends at 64 for an example, its gradient does not.
-        with twice_differentiable():
+        with unbounded_cross_entropy():
             return super().query(*arguments)
 
 

@@ -33,9 +33,11 @@ class MAML(paddle.nn.Layer):
     Parameters
     ----------
     net : paddle.nn.Layer
-        Any network, float32 or float64. Batch norm uses the statistics of the batch at hand
-        (transductive), never writes its running statistics, and its scale and shift are adapted
-        like every other parameter. Parameters with `stop_gradient=True` are left alone.
+        Any network, float32 or float64; for order 2, of operators that can be differentiated twice
+        here (docs/double-gradients.md), which `check` finds out. Batch norm uses the statistics of
+        the batch at hand (transductive), never writes its running statistics, and its scale and
+        shift are adapted like every other parameter. Parameters with `stop_gradient=True` are left
+        alone.
     inner_lr : float
         alpha, the step size of the inner loop, for the loss as `loss` returns it (a mean).
     inner_steps : int
@@ -193,6 +195,8 @@ class MAML(paddle.nn.Layer):
         NotImplementedError
             With all operators of the net and the loss that Paddle cannot differentiate twice, and a
             way out of each; of order 2 alone.
+        ValueError
+            If one of `query_x` and `query_y` is given alone, or the loss reaches no parameter.
 
         Examples
         --------
