@@ -11,6 +11,7 @@ import sys
 import numpy as np
 import pytest
 import yaml
+from dygraph_model import DygraphModel
 from paddle_maml.class_split import draw_split
 from tools.conftest import ROOT, run_tool
 from trees import write_photographs
@@ -71,6 +72,16 @@ def test_the_test_classes_are_tested_and_the_report_shows_them(tool, output, roo
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "of the split “test”" in (output / "report.html").read_text()
+
+
+def test_the_images_to_look_at_are_those_of_the_files(root):
+    """However they were normalised for the network."""
+    config = load_config(str(RECIPE), overrides(root))
+    config["model_dir"] = str(ROOT / "models/maml")
+    model_class, tests = DygraphModel(), create_loader(config, "test")
+    shown = next(model_class.episodes(model_class.create_model(config), next(iter(tests)), config))
+    files = {pixels.transpose(1, 2, 0).tobytes() for pixels in tests.reader.classes.images}
+    assert {image.tobytes() for image in (*shown.support_x, *shown.query_x)} < files
 
 
 def test_augmented_tasks_are_the_same_for_any_number_of_workers(tool, output, root, tmp_path):
