@@ -66,6 +66,10 @@ def report(summary: dict, path: Path, directory: Path, config: dict, split: str)
     scores = zip(summary[f"{measure}_per_step"], summary["ci95_per_step"])
     for step, (mean, ci) in enumerate(scores):
         print(f"{step:11d}  {shown(measure, mean, ci)}")
+    if "nonfinite" in summary:
+        raise UserError(f"{path}: {summary['nonfinite']}.")
+    if "no_better" in summary:
+        logger.warning(f"{summary['no_better']}.")
     way = f"{summary['way']}-way " if "way" in summary else ""
     print(f"{summary['tasks']} tasks, {way}{summary['shot']}-shot, {path.resolve()}")
     summary |= {

@@ -15,12 +15,13 @@ import paddle
 from utils import checkpoint, processes, randomness, splits
 from utils.checkpoint import Position
 from utils.config import path_of, required
+from utils.divergence import check_finite, last_good_named
 from utils.errors import run, writing
-from utils.evaluate import check_evaluates, evaluate
+from utils.evaluate import REMARKS, check_evaluates, evaluate
 from utils.history import History, changed
 from utils.lock import locked
 from utils.measure import gradient_norm, measured
-from utils.model import create_loader, open_tool
+from utils.model import create_loader, foreign, open_tool
 from utils.progress import Progress, logger
 from utils.stop import Stop
 from utils.visual import Visual, log_writer
@@ -96,7 +97,8 @@ def train(model_class, config) -> None:
     leading = paddle.distributed.get_rank() == 0
     loader, valid = create_loaders(config)
     directory = make_save_path(config)
-    with locked(directory) if leading else nullcontext(), Stop() as stop:
+    lock = locked(directory) if leading else nullcontext()
+    with lock, last_good_named(directory, leading), Stop() as stop:
         if config.get("runner.resume", False):
             splits.check_same(directory, loader.reader)
         position = begin(directory, model_class, model, optimizer, config, leading)
@@ -104,7 +106,7 @@ def train(model_class, config) -> None:
             splits.record(directory, loader.reader)
         records = open_records(directory, config, position) if leading else []
         config["meta_steps"] = position.step  # for models that count them, lest they begin anew
-        seconds = config.get("runner.save_seconds", 60)
+        seconds, on_gpu = config.get("runner.save_seconds", 60), paddle.get_device() != "cpu"
         saved = time.time()
         while position.epoch < required(config, "runner.epochs"):
             host_state = randomness.host_state()
@@ -113,8 +115,10 @@ def train(model_class, config) -> None:
                 for record in records if values else ():
                     record.add("train", position.epoch, position.step, values)
                 stopping = stop.agreed()
-                due = seconds and time.time() - saved >= seconds
+                looked_at = values or not on_gpu  # a GPU's numbers are when some are printed
+                due = seconds and time.time() - saved >= seconds and looked_at
                 if leading and (stopping or due):
+                    check_numbers(model_class, model, optimizer, position)
                     checkpoint.save(directory, position, model, optimizer, host_state)
                     saved = time.time()
                 if stopping:
@@ -122,6 +126,7 @@ def train(model_class, config) -> None:
                     raise stop.stopped(directory / position.name)
             ended, position = position, Position(position.epoch + 1, 0, position.step)
             if leading:
+                check_numbers(model_class, model, optimizer, ended)
                 values = None
                 if valid is not None:  # lest a kill or a stop while validating lose more than that
                     checkpoint.save(directory, ended, model, optimizer, host_state)
@@ -132,6 +137,12 @@ def train(model_class, config) -> None:
                 saved = time.time()
                 select(directory, model_class, config)
     logger.info(f"checkpoints are in {directory}")
+
+
+def check_numbers(model_class, model, optimizer, position) -> None:
+    """Refuse to save what is not finite; what PaddleRec's own models come to is theirs."""
+    if not foreign(model_class):
+        check_finite(model, optimizer, position)
 
 
 def select(directory, model_class, config) -> None:
@@ -186,6 +197,7 @@ def train_epoch(model_class, model, optimizer, loader, position, config):
             continue
         started = time.time()
         optimizer.clear_grad()
+        config["position"] = position  # for models that say where a number is not finite
         loss, metrics, tensors = model_class.train_forward(model, metrics, batch, config)
         loss.backward()
         values = None
@@ -211,6 +223,8 @@ def validate(model_class, model, loader, position, records, config) -> dict[str,
     metrics, names, tensors = evaluate(model_class, model, loader, f"{epoch} validation", config)
     values = measured(metrics, names, tensors)
     summary = getattr(model_class, "summary", lambda *_: {})(metrics, config)
+    for remark in (key for key in REMARKS if key in summary):
+        logger.warning(f"validation of epoch {epoch}: {summary[remark]}.")
     for record in records:
         record.add("valid", epoch, position.step, values, summary)
         if isinstance(record, Visual) and hasattr(model_class, "episodes"):

@@ -17,11 +17,14 @@ from net import create_net
 from own_network import refuse_impossible_own
 from paddle_maml import MAML
 from paddle_maml.errors import UserError
+from paddle_maml.functional import linear, nan_unless_finite, trainable
 from paddle_maml.metrics import meta_test_metrics
 from paddle_maml.pixel_scale import INK, PixelScale
 from paddle_maml.settings import Settings
 from paddle_maml.sharing import meta_batch
 from problems import PROBLEMS
+from remarks import remarks
+from watch import Watch
 
 
 class DygraphModel:
@@ -40,6 +43,7 @@ class DygraphModel:
         self.schedule = None  # of the meta-learning rate
         self.scheduled = None  # where it stood at the last meta-step
         self.tested = None  # the parameters of the last meta-test
+        self.watch = None  # over the losses of training
 
     def check(self, config):
         """Refuse a hyper-parameter that does not exist or cannot have its value."""
@@ -60,6 +64,8 @@ class DygraphModel:
             task_chunk=config.get("runner.task_chunk"),
             amp=bool(config.get("runner.use_amp", False)),
         )
+        on_cpu = paddle.get_device() == "cpu"
+        self.watch = Watch(self.algorithm, 1 if on_cpu else config.get("runner.print_interval", 10))
         return self.algorithm
 
     def create_feeds(self, batch_data, config):
@@ -104,21 +110,35 @@ class DygraphModel:
         return self.problem.lower_is_better
 
     def train_forward(self, dy_model, metrics_list, batch_data, config):
-        """Lines 4 to 7: adapt to each task on its support set, and the loss on its queries."""
+        """Lines 4 to 7: adapt to each task on its support set, and the loss on its queries.
+
+        Where that or its gradient is not finite, the training ends here, before line 8.
+        """
         self._count_step(config)
-        support_x, support_y, query_x, query_y, *classes = self.create_feeds(batch_data, config)
-        loss, outputs = dy_model(support_x, support_y, query_x, query_y, *classes)
+        batch = self.create_feeds(batch_data, config)
+        loss, outputs = dy_model(*batch)
+        if not isinstance(self.algorithm, MAML):  # whose loss shows what its gradient is
+            theta = trainable(self.algorithm)
+            loss = linear(loss, theta, paddle.grad(loss, theta, allow_unused=True))
+        self.watch.meta_step(*self._place(config), loss, batch, config)
+        query_y = batch[3]
         metrics_list[0].meta_test.scores.update(self.problem.score(outputs, query_y).unsqueeze(1))
         return loss, metrics_list, {"loss": loss}
 
     def infer_forward(self, dy_model, metrics_list, batch_data, config):
-        """Meta-test: each task's score and loss on its queries, before and after each step."""
+        """Meta-test: each task's score and loss on its queries, before and after each step.
+
+        Both are nan, or the loss is infinite, where anything of the task is not finite.
+        """
         self._begin_test(dy_model, metrics_list)
         meta_test, steps = metrics_list[0].meta_test, Settings.from_config(config).update_step_test
-        support_x, support_y, query_x, query_y = self.create_feeds(batch_data, config)
+        support_x, support_y, query_x, query_y = batch = self.create_feeds(batch_data, config)
         outputs = dy_model.path_logits(support_x, support_y, query_x, steps)  # (step, task, ...)
-        meta_test.scores.update(self.problem.score(outputs, query_y).t())
-        meta_test.losses.update(self.problem.losses(outputs, query_y).t())
+        losses = self.problem.losses(outputs, query_y)
+        losses = losses + nan_unless_finite([x for x in batch if paddle.is_floating_point(x)])
+        scores = self.problem.score(outputs, query_y) + losses * 0
+        meta_test.scores.update(scores.t())
+        meta_test.losses.update(losses.t())
         return metrics_list, {"loss": paddle.to_tensor(meta_test.losses.mean()[-1], "float32")}
 
     def summary(self, metrics_list, config):
@@ -138,6 +158,7 @@ class DygraphModel:
             "loss_per_step": meta_test.losses.mean().tolist(),
             **adaptation(setting),
             **problem.protocol(setting),
+            **remarks(meta_test, problem, setting),
         }
 
     def title(self, config) -> str:
@@ -197,12 +218,22 @@ class DygraphModel:
             self.schedule.step()
         self.scheduled = self.schedule.last_epoch
 
+    def _place(self, config):
+        """Epoch and batch of the meta-step, and whether it is the epoch's last."""
+        steps = Settings.from_config(config).tasks_per_epoch // meta_batch(config)
+        # PaddleRec's trainer does not say; this project's does.
+        place = config.get("position") or divmod(config["meta_steps"] - 1, steps)
+        return place[:2], place[1] == steps - 1
+
     def _begin_test(self, dy_model, metrics_list):
         """Forget another checkpoint's tasks: PaddleRec's infer keeps its metrics for all."""
         parameters = b"".join(p.numpy().tobytes() for p in dy_model.parameters())
         digest = hashlib.sha256(parameters).digest()
         if digest != self.tested:
             metrics_list[0].reset()
+            for name, p in dy_model.named_parameters():
+                if not bool(paddle.isfinite(p).all()):
+                    raise UserError(f"{name} of this checkpoint is not finite: test another one.")
         self.tested = digest
 
 

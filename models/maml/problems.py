@@ -19,6 +19,7 @@ class Problem(NamedTuple):
     metric: str  # the short name of the score
     measure: str  # its name in a summary
     lower_is_better: bool
+    shown: Callable  # a mean score -> text
     score: Callable
     losses: Callable
     title: Callable  # the settings -> the kind of task in words
@@ -47,6 +48,7 @@ CLASSIFICATION = Problem(
     metric="acc",
     measure="accuracy",
     lower_is_better=False,
+    shown=lambda score: f"{100 * score:.2f} %",
     score=accuracy,
     losses=cross_entropies,
     title=lambda setting: f"{setting.n_way}-way {setting.k_spt}-shot",
@@ -62,6 +64,7 @@ REGRESSION = Problem(
     metric="mse",
     measure="mse",
     lower_is_better=True,
+    shown=lambda score: f"{score:.4g}",
     score=squared_errors,
     losses=squared_errors,
     title=lambda setting: f"{setting.k_spt}-shot regression{', oracle' if setting.oracle else ''}",

@@ -202,7 +202,7 @@ def test_the_scale_stays_at_one_where_it_is_not_at_fault():
     maml = MAML(linear(), 0.1, loss=mse_loss, amp=True)
     nothing = [paddle.full([2], float("nan")), None]
     for _ in range(12):
-        zeros = maml.mixed.kept(nothing)
+        zeros = maml.mixed.kept(paddle.zeros([]), nothing)
     assert maml.mixed.scale == 1
     assert not zeros[0].any() and zeros[1] is None
 

@@ -133,6 +133,18 @@ def test_the_last_line_of_infer_is_this_projects_meta_test(log, run, model):
     assert summary["tasks"] == 40
 
 
+def test_a_loss_that_is_not_finite_ends_the_training(model):
+    exploding = "hyper_parameters.base_optimizer.learning_rate=1e30"
+    command = [sys.executable, "../../../tools/trainer.py", "-m", "config.yaml", "-o", exploding]
+    where = "runner.model_save_path=exploded"
+    done = subprocess.run([*command, where], cwd=model, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert re.match(r"paddle_maml.errors.DivergenceError: epoch 0, batch 0: the .* is not", last)
+    assert last.endswith("; RecDataset.task(0, 0) draws the task again")
+    assert not (model / "exploded").exists()
+
+
 def test_the_configuration_for_full_omniglot_is_the_headlines():
     full, headline = (
         yaml.safe_load((ROOT / name).read_text())

@@ -8,6 +8,10 @@ from utils.config import required
 from utils.errors import UserError
 from utils.progress import Progress
 
+# What a model's summary may have a sentence of: tasks without a finite loss, and adapting that does
+# not help.
+REMARKS = "nonfinite", "no_better"
+
 
 def check_evaluates(model_class, config) -> None:
     """Refuse a model that cannot be evaluated."""

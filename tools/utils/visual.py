@@ -46,6 +46,8 @@ class Visual:
         if curve:
             with log_writer()(str(self.directory / "inner_loop" / f"{split}_{epoch}")) as writer:
                 for inner, value in enumerate(curve):
+                    if not math.isfinite(value):
+                        break
                     writer.add_scalar(f"inner_loop/{score}", value, inner)
 
     def add_episodes(self, episodes, step: int) -> None:

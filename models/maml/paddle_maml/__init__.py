@@ -8,6 +8,7 @@ from .learner import Learner
 from .maml import MAML
 from .maml_plus_plus import MAMLPlusPlus
 from .metric import MatchingNet, ProtoNet, Siamese
+from .nonfinite import NonFinite, find_nonfinite
 from .operators import twice_differentiable
 from .pretrained import FineTune, NearestNeighbor
 from .reptile import Reptile
@@ -29,9 +30,11 @@ __all__ = [
     "MatchingNet",
     "MetaSGD",
     "NearestNeighbor",
+    "NonFinite",
     "ProtoNet",
     "Reptile",
     "Siamese",
+    "find_nonfinite",
     "load",
     "twice_differentiable",
 ]

@@ -14,3 +14,9 @@ class UserError(ValueError):
     def __init__(self, message: str):
         message = " ".join(line.strip() for line in message.splitlines())
         super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in message))
+
+
+class DivergenceError(UserError):
+    """A training met a number that is not finite; what it has saved before is sound."""
+
+    diverged = True  # for the trainer to name what it has saved

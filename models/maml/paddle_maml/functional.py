@@ -32,6 +32,26 @@ def gradient_step(parameters, gradients, rates) -> list[paddle.Tensor]:
     return [p if g is None else p - r * g for p, g, r in zip(parameters, gradients, rates)]
 
 
+def linear(value, parameters, gradients):
+    """`value`, with these gradients in the parameters; None stands for zero.
+
+    It is nan where an entry of a gradient is not finite: 0 times that is nan.
+    """
+    for p, g in zip(parameters, gradients):
+        if g is not None:
+            value = value + (g * (p - p.detach())).sum()
+    return value
+
+
+def nan_unless_finite(values):
+    """0 for each task all of whose numbers are finite, else nan: (task,).
+
+    To be added to what was made of `values`, a list of tensors (task, ...): Paddle's ReLU makes 0
+    of nan on the CPU, and its max-pooling passes it over, so that it may not show in the end.
+    """
+    return sum((x * 0).reshape([x.shape[0], -1]).sum(-1) for x in values)
+
+
 @contextmanager
 def parameters_as(net: paddle.nn.Layer, parameters: list, values: list):
     """Run `net` with `values` in place of `parameters`; a shared parameter changes everywhere.

@@ -12,7 +12,7 @@ from .automatic import Automatic
 from .batched import Network
 from .check import Check, check
 from .errors import UserError
-from .functional import leaf, trainable
+from .functional import leaf, linear, nan_unless_finite, trainable
 from .inner_loop import InnerStep
 from .learner import Learner
 from .precision import MixedPrecision
@@ -151,7 +151,8 @@ class MAML(paddle.nn.Layer):
         number of tasks. A net that says by a method `in_turn` what it is made of, as the project's
         own do, has its tasks computed together (`paddle_maml.batched`), any other one by one, to
         the same gradient but for rounding. The loss returned is linear in the parameters around
-        where they stand, with that gradient; no gradient flows into the inputs.
+        where they stand, with that gradient; no gradient flows into the inputs. It is nan where an
+        entry of the gradient is not finite (`find_nonfinite` tells why).
         """
         sets = support_x, support_y, query_x, query_y
         tasks, theta = _count_tasks(*sets), trainable(self)
@@ -163,10 +164,11 @@ class MAML(paddle.nn.Layer):
             losses.append(found[0])
             logits.append(found[1])
             gradients = _add(gradients, found[2])
-        if self.mixed:
-            gradients = self.mixed.kept(gradients)
         meta_loss = paddle.concat(losses).mean()
-        return _with_gradient(meta_loss, theta, gradients, tasks), paddle.concat(logits)
+        if self.mixed:
+            gradients = self.mixed.kept(meta_loss, gradients)
+        gradients = [g if g is None else g / tasks for g in gradients]
+        return linear(meta_loss, theta, gradients), paddle.concat(logits)
 
     def check(self, support_x, support_y, query_x=None, query_y=None, seed: int = 0) -> Check:
         """Find out before a training whether the meta-gradient is right for this net and loss.
@@ -258,7 +260,8 @@ class MAML(paddle.nn.Layer):
         Returns
         -------
         Tensor (steps + 1, task, query example, ...)
-            Before and after each step, without gradient.
+            Before and after each step, without gradient; nan where an adapted parameter is not
+            finite.
 
         Raises
         ------
@@ -285,10 +288,15 @@ class MAML(paddle.nn.Layer):
         if network:
             inner_loop = self.inner_loop(steps)
             return network.path_logits(support_x, support_y, query_x, inner_loop)
-        learners = self.path(support_x[0], support_y[0], steps)
-        return paddle.stack([learner(query_x[0]) for learner in learners]).unsqueeze(1)
+        logits = []
+        for learner in self.path(support_x[0], support_y[0], steps):
+            unsound = nan_unless_finite([p.unsqueeze(0) for p in learner.parameters])
+            logits.append(learner(query_x[0]) + unsound)
+        return paddle.stack(logits).unsqueeze(1)
 
-    def _meta_gradient(self, network, theta, support_x, support_y, query_x, query_y):
+    def _meta_gradient(
+        self, network, theta, support_x, support_y, query_x, query_y, automatic=Automatic
+    ):
         """Losses, logits and the gradient of the sum of the losses: of as many tasks as `network`
         is given, or of a single one without it.
         """
@@ -298,8 +306,8 @@ class MAML(paddle.nn.Layer):
         if network:
             losses, logits, found = network.meta_gradient(*task, inner_loop, weights, order)
             return losses, logits, [found.get(id(p)) for p in theta]
-        automatic, task = Automatic(self.net, self.loss), (t[0] for t in task)
-        loss, logits, found = automatic.meta_gradient(*task, theta, inner_loop, weights, order)
+        one_by_one, task = automatic(self.net, self.loss), (t[0] for t in task)
+        loss, logits, found = one_by_one.meta_gradient(*task, theta, inner_loop, weights, order)
         return loss.reshape([1]), logits.unsqueeze(0), found
 
 
@@ -312,14 +320,6 @@ def _check_steps(steps) -> int:
 def _add(totals, gradients):
     """Sum lists of gradients in which None stands for zero."""
     return [t if g is None else g if t is None else t + g for t, g in zip(totals, gradients)]
-
-
-def _with_gradient(value, parameters, gradients, tasks):
-    """`value`, with `gradients` / `tasks` as its gradient in `parameters`."""
-    for p, g in zip(parameters, gradients):
-        if g is not None:
-            value = value + (g / tasks * (p - p.detach())).sum()
-    return value
 
 
 def _count_tasks(*sets) -> int:

@@ -27,16 +27,17 @@ class TaskCurves:
 
     def mean(self) -> np.ndarray:
         """Mean over tasks, per inner step."""
-        return self._all().mean(0)
+        return self.rows().mean(0)
 
     def ci95(self) -> np.ndarray:
         """Half the 95 % confidence interval of the mean, 1.96 s / sqrt(n), per inner step."""
-        rows = self._all()
+        rows = self.rows()
         if len(rows) < 2:
             return np.full(rows.shape[1], np.nan)
         return 1.96 * rows.std(0, ddof=1) / np.sqrt(len(rows))
 
-    def _all(self):
+    def rows(self) -> np.ndarray:
+        """(task, inner steps + 1), float64."""
         self._rows = [np.asarray(rows, dtype=np.float64) for rows in self._rows]
         return np.concatenate(self._rows)
 
@@ -50,6 +51,17 @@ class MetaTest:
     def reset(self):
         self.scores.reset()
         self.losses.reset()
+
+    def nonfinite(self) -> tuple[int, int, int] | None:
+        """How many tasks have a loss that is not finite, which is the first of them, and after
+        which inner step; None if there are none.
+        """
+        wrong = ~np.isfinite(self.losses.rows())
+        if not wrong.any():
+            return None
+        tasks = wrong.any(1)
+        first = int(tasks.argmax())
+        return int(tasks.sum()), first, int(wrong[first].argmax())
 
 
 class Metric:

@@ -10,6 +10,7 @@ from paddle import _C_ops
 from .replacement import replaced
 
 native = {name: getattr(_C_ops, name) for name in ("matmul", "bmm", "conv2d", "conv3d")}
+PATIENCE = 20  # meta-steps in a row that may overflow; ten of them take the scale to 1
 _active = None  # the `MixedPrecision` at work
 
 
@@ -22,13 +23,15 @@ class MixedPrecision:
     differentiated, in the inner loop as for the queries (`scaled`), and gradients are divided by it
     in float32 (`unscaled`). The scale is a power of two, so that nothing is rounded by that.
 
-    The scale starts at 1024, which Conv4 bears, and is halved, down to 1, where a meta-gradient
-    overflows; that one counts as zero. Both are decided on the device, so that the host waits for
-    neither. The scale is not part of a checkpoint.
+    The scale starts at 1024, which Conv4 bears, and is halved, down to 1, where a meta-step
+    overflows; its gradient counts as zero. Both are decided on the device, so that the host waits
+    for neither. The scale is not part of a checkpoint. `lost`, on the device too, is how many
+    meta-steps in a row overflowed up to now; from `PATIENCE` on, the scale is not at fault.
     """
 
     def __init__(self):
         self.scale = paddle.full([], 1024.0, "float32")
+        self.lost = paddle.zeros([], "int64")
 
     @contextmanager
     def products(self):
@@ -41,12 +44,16 @@ class MixedPrecision:
         finally:
             _active = before
 
-    def kept(self, gradients):
-        """`gradients`, or zeros in their place if one of them is not finite; adapts the scale."""
+    def kept(self, loss, gradients):
+        """`gradients`, or zeros in their place if they or the loss, a 0-D tensor, are not finite.
+
+        Adapts the scale by that.
+        """
         found = [g.sum() for g in gradients if g is not None]
         if not found:
             return gradients
-        finite = paddle.isfinite(paddle.stack(found).sum())
+        finite = paddle.isfinite(paddle.stack([loss, *found]).sum())
+        self.lost = paddle.where(finite, paddle.zeros_like(self.lost), self.lost + 1)
         self.scale = paddle.where(finite, self.scale, paddle.clip(self.scale / 2, min=1.0))
         return [g if g is None else _where(finite, g) for g in gradients]
 

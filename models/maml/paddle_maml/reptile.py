@@ -47,7 +47,9 @@ class Reptile(MAML):
         """
         raise NotImplementedError("Reptile follows the gradient of no meta-loss to check it by.")
 
-    def _meta_gradient(self, network, theta, support_x, support_y, query_x, query_y):
+    def _meta_gradient(
+        self, network, theta, support_x, support_y, query_x, query_y, automatic=Automatic
+    ):
         x, y = paddle.concat([support_x, query_x], 1), paddle.concat([support_y, query_y], 1)
         steps, inner_loop = self.inner_steps, self.inner_loop(self.inner_steps)
         if x.shape[1] < steps:
@@ -61,9 +63,9 @@ class Reptile(MAML):
             moved = [moved[id(p)] for p in theta]
         else:
             parts = [(x[0], y[0]) for x, y in parts]
-            automatic = Automatic(self.net, self.loss)
-            *_, adapted = automatic.path(parts, inner_loop, order=0)
-            loss, logits = automatic.query(adapted, query_x[0], query_y[0])
+            one_by_one = automatic(self.net, self.loss)
+            *_, adapted = one_by_one.path(parts, inner_loop, order=0)
+            loss, logits = one_by_one.query(adapted, query_x[0], query_y[0])
             losses, logits = loss.detach().reshape([1]), logits.detach().unsqueeze(0)
             moved = [q.detach() - p.detach() for p, q in zip(theta, adapted)]
         return losses, logits, [step * (-1 / self.inner_lr) for step in moved]

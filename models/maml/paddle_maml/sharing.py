@@ -16,6 +16,17 @@ def meta_batch(config: dict) -> int:
     return tasks * paddle.distributed.get_world_size() if config.get("runner.use_fleet") else tasks
 
 
+def index_in_epoch(number: int, place: int, batch: int, ranks: int = 1, rank: int = 0) -> int:
+    """Which task of the epoch is at `place` in a process's batch `number`: what `share` yielded.
+
+    Examples
+    --------
+    >>> [index_in_epoch(1, place, batch=4, ranks=2, rank=1) for place in range(2)]
+    [5, 7]
+    """
+    return rank + ranks * (number * (batch // ranks) + place)
+
+
 def share(tasks: int, batch: int, ranks: int = 1, rank: int = 0):
     """The numbers of the tasks that fall to this worker of process `rank` among `ranks`.
 

@@ -77,10 +77,17 @@ class TaskDataset(IterableDataset):
     def __iter__(self):
         epoch = self._epoch()
         for index in self._share():
-            task = self.draw(episode_rng(self.seed, self.split, epoch, index))
-            if self.support_again:
-                task = task._replace(query_x=task.support_x, query_y=task.support_y)
-            yield list(task if self.numbered else task[:4])
+            yield self.task(epoch, index)
+
+    def task(self, epoch: int, index: int) -> list:
+        """Task `index` of `epoch`, from 0 both: the same however often it is drawn.
+
+        The epoch of a validation or meta-test is 0.
+        """
+        task = self.draw(episode_rng(self.seed, self.split, epoch, index))
+        if self.support_again:
+            task = task._replace(query_x=task.support_x, query_y=task.support_y)
+        return list(task if self.numbered else task[:4])
 
     def _epoch(self):
         if not self.training:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import paddle
 from paddle import nn
 
-from ..functional import trainable
+from ..functional import nan_unless_finite, trainable
 from ..precision import scaled, unscaled
 from .blocks import block
 from .groups import Group, grouped
@@ -99,11 +99,18 @@ class Network:
 
     @paddle.no_grad()
     def path_logits(self, support_x, support_y, query_x, inner_loop):
-        """Of the queries, before and after each inner step: (step, task, query example, ...)."""
+        """Of the queries, before and after each inner step: (step, task, query example, ...).
+
+        All nan from where a parameter is not finite.
+        """
         stages, rows = self._examples(query_x)
         support, tasks = self._prepared(support_x, support_y), support_x.shape[0]
         path = self._path(repeat(support), inner_loop, tasks)
-        return paddle.stack([self._outputs(stages, theta, rows)[0] for theta in path])
+        logits = []
+        for theta in path:
+            unsound = nan_unless_finite([p for stage in theta for p in stage])
+            logits.append(self._outputs(stages, theta, rows)[0] + unsound.reshape([tasks, 1, 1]))
+        return paddle.stack(logits)
 
     @paddle.no_grad()
     def displacement(self, batches, query_x, query_y, inner_loop):
