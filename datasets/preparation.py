@@ -97,14 +97,14 @@ def natural(text: str) -> int:
     return int(text)
 
 
-def exit_code(prepare: Callable, options: dict) -> int:
+def exit_code(prepare: Callable, options: dict, name: str = "prepare.py") -> int:
     """Run `prepare(**options)`; return the exit code, a user's mistake said in one sentence."""
     try:
         prepare(**options)
     except (UserError, OSError) as error:
-        print(f"prepare.py: {error}", file=sys.stderr)
+        print(f"{name}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("prepare.py: interrupted; run the command again to go on", file=sys.stderr)
+        print(f"{name}: interrupted; run the command again to go on", file=sys.stderr)
         return 130
     return 0

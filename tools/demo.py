@@ -12,10 +12,9 @@ import logging
 import utils.before_paddle  # noqa: F401
 
 # isort: split
-from utils import checkpoint, randomness
-from utils.config import path_of
+from utils import randomness
 from utils.errors import UserError, needing, run
-from utils.model import create_loader, open_tool
+from utils.model import best_model, create_loader, open_tool
 from utils.progress import logger
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -34,10 +33,7 @@ def main():
             "of this project."
         )
     randomness.seed(config.get("runner.seed", 12345))
-    found = checkpoint.best_or_last(path_of(config, config.get("runner.infer_load_path")))
-    model = model_class.create_model(config)
-    checkpoint.load(found, model)
-    model.eval()
+    model, found = best_model(model_class, config)
     demonstration = model_class.demonstration(model, config)
     app = create_app(demonstration, tasks(demonstration, config), {*LOOPBACK, arguments.host})
     if arguments.host not in LOOPBACK:
@@ -57,7 +53,7 @@ def main():
             "others."
         ) from error
     address = f"http://{arguments.host}:{server.effective_port}"
-    logger.info(f"{found.resolve()} is shown at {address} until Ctrl-C")
+    logger.info(f"{found} is shown at {address} until Ctrl-C")
     server.run()
 
 

@@ -13,12 +13,11 @@ import utils.before_paddle  # noqa: F401
 import utils.library  # noqa: F401
 
 # isort: split
-import paddle
 from paddle_maml import exported
-from utils import checkpoint, tensors
+from utils import tensors
 from utils.config import path_of
 from utils.errors import UserError, run
-from utils.model import open_tool
+from utils.model import best_model, open_tool
 from utils.progress import logger
 
 
@@ -39,28 +38,21 @@ def main():
     name = "exported_classifier" if arguments.support else "exported_network"
     out = Path(arguments.out) if arguments.out else directory / name
     exported.check_target(out)
-    found = checkpoint.best_or_last(directory)
-    paddle.seed(config.get("runner.seed", 12345))
-    model = model_class.create_model(config)
-    checkpoint.load(found, model)
-    model.eval()
+    model, found = best_model(model_class, config)
     export = model_class.export(model, config, arguments.support, arguments.steps)
-    export.description["checkpoint"] = str(found.resolve())
+    export.description["checkpoint"] = str(found)
     exported.write(out, export)
     normalisation = export.description["batch_norm"]
-    logger.info(f"exported {found.resolve()} to {out}; batch norm: {normalisation}")
+    logger.info(f"exported {found} to {out}; batch norm: {normalisation}")
 
 
 def write_parameters(file: Path, config, model_class) -> None:
     """Write the parameters of the best checkpoint as a safetensors file."""
     if file.suffix != tensors.SUFFIX:
         raise UserError(f"--parameters {file}: call the file NAME{tensors.SUFFIX}.")
-    directory = path_of(config, config.get("runner.infer_load_path", "model_output"))
-    found = checkpoint.best_or_last(directory)
-    model = model_class.create_model(config)
-    checkpoint.load(found, model)
+    model, found = best_model(model_class, config)
     tensors.write(file, model)
-    logger.info(f"the parameters of {found.resolve()} are in {file}")
+    logger.info(f"the parameters of {found} are in {file}")
 
 
 def add_options(parser):

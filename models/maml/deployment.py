@@ -65,6 +65,12 @@ class AdaptedTask(NamedTuple):
         """The support images as the learner takes them."""
         return self.scale.values(self.support.images)
 
+    @property
+    def form(self) -> tuple[int, int, str]:
+        """Side, channels and fit of the images."""
+        channels, side, _ = self.support.images.shape[1:]
+        return side, channels, self.fit
+
     def export(self) -> Export:
         """The learner as a classifier; see its `save`."""
         support = self.support

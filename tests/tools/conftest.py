@@ -12,6 +12,7 @@ import pytest
 collect_ignore = ["foreign_model"]  # it is run, not imported
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "models/maml/config.yaml"
+CHARACTERS = ROOT / "models/maml/data/sample_data/test/Alphabet_13"
 TINY = [
     "runner.epochs=2",
     "runner.print_interval=1",
@@ -68,6 +69,19 @@ def trained(tool, tmp_path_factory):
     output = tmp_path_factory.mktemp("trained") / "output"
     (output.parent / "log").write_text(tool("trainer", output))
     return output
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory):
+    """`support`, five characters of two drawings each, and `query`, three others of each."""
+    directory = tmp_path_factory.mktemp("images")
+    for character in sorted(CHARACTERS.iterdir())[:5]:
+        files = sorted(character.iterdir())
+        for part, chosen in (("support", files[:2]), ("query", files[2:5])):
+            (directory / part / character.name).mkdir(parents=True)
+            for file in chosen:
+                (directory / part / character.name / file.name).write_bytes(file.read_bytes())
+    return directory
 
 
 @pytest.fixture

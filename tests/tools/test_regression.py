@@ -127,9 +127,11 @@ def test_the_network_is_exported_and_answers_as_it_was_trained(run, tmp_path):
     assert exported.describe(tmp_path / "exported")["inputs"] == ["x"]
 
 
-def test_an_export_adapted_to_images_is_refused(run, tmp_path):
-    command = [sys.executable, str(ROOT / "tools/to_static.py"), "-m", str(RECIPE)]
-    command += ["--support", str(tmp_path), "--out", str(tmp_path / "exported")]
+@pytest.mark.parametrize("tool", ["to_static", "adapt"])
+def test_adapting_to_images_is_refused(run, tmp_path, tool):
+    command = [sys.executable, str(ROOT / f"tools/{tool}.py"), "-m", str(RECIPE)]
+    command += ["--support", str(tmp_path), "--out", str(tmp_path / "out.csv")]
+    command += ["--query", str(tmp_path)] if tool == "adapt" else []
     done = subprocess.run(
         [*command, "-o", f"runner.infer_load_path={run}"],
         capture_output=True,
@@ -137,6 +139,7 @@ def test_an_export_adapted_to_images_is_refused(run, tmp_path):
         timeout=300,
     )
     assert done.returncode == 2 and "hyper_parameters.loss is mse: use" in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_figure_has_a_panel_per_run(run, tmp_path):

@@ -29,6 +29,7 @@ TRAINING, VALIDATION = "training.json", "validation.json"
 # What a training and the tools that read it leave beside the checkpoints.
 LEFT = (BEST, "run.json", "history.jsonl", "meta_test.json", "report.html", "visualDL_log")
 LEFT += ("splits.json", "exported_network", "exported_classifier")
+LEFT += ("predictions.csv", "predictions.png")
 
 GO_ON = "; what was saved before is whole, and runner.resume=true goes on from it"
 

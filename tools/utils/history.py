@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 import paddle
 
+from utils import intact
 from utils.checkpoint import GO_ON
 from utils.errors import writing
-from utils.intact import sync
 
 RUN, HISTORY = "run.json", "history.jsonl"
 SHAPING = ("runner.seed", "runner.epochs", "runner.train_batch_size", "runner.train_data_dir")
@@ -116,11 +116,4 @@ def processor() -> str:
 
 def write_text(file: Path, text: str) -> None:
     """Write a file that is there whole or not at all."""
-    unfinished = file.with_name(f".{file.name}.unfinished")
-    with writing(file):
-        try:
-            unfinished.write_text(text, encoding="utf-8")
-            sync(unfinished)
-            os.replace(unfinished, file)
-        finally:
-            unfinished.unlink(missing_ok=True)
+    intact.write(file, text.encode())

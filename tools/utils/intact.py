@@ -1,4 +1,4 @@
-"""Directories of files that appear whole, and of which can be told later whether they still are."""
+"""Files and directories that appear whole; whether a directory still is can be told later."""
 
 from __future__ import annotations
 
@@ -7,11 +7,25 @@ import os
 import shutil
 from pathlib import Path
 
+from utils.errors import writing
+
 SUMS = "SHA256SUMS"  # `sha256sum --check SHA256SUMS` reads it, too
 
 
 class Damaged(Exception):
     """A file is not what was written; the message says which, and why."""
+
+
+def write(file: Path, content: bytes) -> None:
+    """Write a file that is there whole or not at all."""
+    unfinished = file.with_name(f".{file.name}.unfinished")
+    with writing(file):
+        try:
+            unfinished.write_bytes(content)
+            sync(unfinished)
+            os.replace(unfinished, file)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
 
 def publish(unfinished: Path, final: Path) -> None:

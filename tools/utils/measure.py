@@ -33,3 +33,15 @@ def gradient_norm(model) -> float:
     if any(g.is_selected_rows() for g in gradients):
         return float("nan")
     return float(sum((g.astype("float32") ** 2).sum() for g in gradients) ** 0.5)
+
+
+def wilson(right: int, total: int) -> tuple[float, float]:
+    """The 95 % interval of a share: each end is 1.96 of its own standard errors away from it.
+
+    So it stays within 0 and 1, and has a width where all are right (Wilson, 1927, "Probable
+    inference, the law of succession, and statistical inference").
+    """
+    share, u = right / total, 1.96**2 / total
+    middle = (share + u / 2) / (1 + u)
+    half = math.sqrt(u * (share * (1 - share) + u / 4)) / (1 + u)
+    return max(0.0, middle - half), min(1.0, middle + half)

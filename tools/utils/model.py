@@ -11,7 +11,7 @@ import paddle
 from paddle.distributed import get_world_size as world_size
 from paddle.io import IterableDataset
 
-from utils import processes
+from utils import checkpoint, processes
 from utils.config import check_runner, load_config, parse_arguments, path_of, required
 from utils.errors import UserError
 from utils.loader import BatchesInTurn, Loader
@@ -63,6 +63,17 @@ def set_device(config: dict) -> None:
     if wanted and not found:
         logger.warning("runner.use_gpu is true but Paddle finds no GPU here: running on the CPU")
     paddle.set_device("gpu" if wanted and found else "cpu")
+
+
+def best_model(model_class, config: dict):
+    """The model with its best parameters, to be used, and the checkpoint that they are of."""
+    directory = path_of(config, config.get("runner.infer_load_path", "model_output"))
+    found = checkpoint.best_or_last(directory)
+    paddle.seed(config.get("runner.seed", 12345))
+    model = model_class.create_model(config)
+    checkpoint.load(found, model)
+    model.eval()
+    return model, found.resolve()
 
 
 def create_loader(config: dict, split: str, drop_last: bool = False) -> Loader:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from utils import intact
 from utils.errors import UserError, needing, writing
 
 SUFFIX = ".safetensors"
@@ -29,14 +30,9 @@ def read(file: Path) -> dict:
 def write(file: Path, model) -> None:
     """Write the parameters and buffers of a model under their names in `state_dict`."""
     arrays = {name: value.numpy() for name, value in model.state_dict().items()}
-    unfinished = file.with_name(f".{file.name}.unfinished")
     with writing(file):
         file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            unfinished.write_bytes(_safetensors().save(arrays, {"format": "np"}))
-            unfinished.replace(file)
-        finally:
-            unfinished.unlink(missing_ok=True)
+    intact.write(file, _safetensors().save(arrays, {"format": "np"}))
 
 
 def _safetensors():

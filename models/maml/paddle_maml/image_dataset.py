@@ -12,8 +12,9 @@ from .augmentation import Augmentation
 from .class_split import check_split, draw_split
 from .episodes import Episode, check_enough, check_number, draw_episode
 from .errors import UserError
+from .image_classes import INDEX
 from .image_directory import load_image_classes
-from .image_files import BrokenImage, class_files, image_names, read_image
+from .image_files import READABLE, BrokenImage, class_files, image_names, read_image
 from .pixel_scale import PixelScale
 from .settings import Settings
 from .task_dataset import TaskDataset, path_of
@@ -127,14 +128,32 @@ def check_layout(directory: str) -> None:
         )
 
 
-def load_images(directory, form):
-    """Images in a directory or, if it has none, in its folders: names and uint8 pixels, by path."""
+def load_images(directory, form, broken: list | None = None):
+    """Images in a directory and its folders: names and uint8 pixels, by path.
+
+    Those that cannot be read are passed over if there is a list to add their errors to.
+    """
     directory = Path(directory)
     files = [directory / name for name in image_names(os.listdir(directory))]
-    files = files or [f for found in class_files(directory).values() for f in found]
-    if files:
-        names = [file.relative_to(directory).as_posix() for file in files]
-        return names, np.stack([read_image(file, *form) for file in files])
-    classes = load_image_classes(directory, *form)
-    names = [f"{name}/{i}" for c, name in enumerate(classes.names) for i in range(classes.count(c))]
-    return names, classes.images
+    files = sorted([*files, *(f for found in class_files(directory).values() for f in found)])
+    if not files and (directory / INDEX).is_file():
+        classes = load_image_classes(directory, *form)
+        numbered = ((n, i) for c, n in enumerate(classes.names) for i in range(classes.count(c)))
+        return [f"{name}/{i}" for name, i in numbered], classes.images
+    if not files:
+        raise UserError(
+            f"there are no images in {directory} or its folders: put some there, as "
+            f"{', '.join(READABLE)} files"
+        )
+    names, images = [], []
+    for file in files:
+        try:
+            images.append(read_image(file, *form))
+            names.append(file.relative_to(directory).as_posix())
+        except BrokenImage as error:
+            if broken is None:
+                raise
+            broken.append(error)
+    if not images:
+        raise UserError(f"none of the {len(files)} images in {directory} can be read: replace them")
+    return names, np.stack(images)

@@ -62,7 +62,7 @@ class Learner(TaskClassifier):
 
         Parameters
         ----------
-        support_x : Tensor (example, ...), optional
+        support_x : numpy.ndarray or Tensor (example, ...), optional
             Batch norm is fixed to the statistics that these have in the adapted network, so that
             an output depends on its input alone. Without, it normalises by the batch at hand, as
             the learner itself does.
@@ -85,7 +85,7 @@ class Learner(TaskClassifier):
         if support_x is None:
             use_batch_at_hand(net)
         else:
-            fix_statistics(net, support_x)
+            fix_statistics(net, self._taken(support_x))
         compute_channels_first(net)
         return net
 

@@ -64,7 +64,7 @@ class TaskClassifier:
         images = self._taken(images)
         if support_x is None:
             return probabilities(self(images))
-        layer = self.standalone(self._taken(support_x))
+        layer = self.standalone(support_x)
         with paddle.no_grad():
             return probabilities(paddle.concat([layer(some) for some in batches(images)]))
 
