@@ -12,7 +12,6 @@ import logging
 import utils.before_paddle  # noqa: F401
 
 # isort: split
-from utils import randomness
 from utils.errors import UserError, needing, run
 from utils.model import best_model, create_loader, open_tool
 from utils.progress import logger
@@ -32,12 +31,13 @@ def main():
             f"{config['model_dir']}/dygraph_model.py has no demonstration(): it is for the models "
             "of this project."
         )
-    randomness.seed(config.get("runner.seed", 12345))
     model, found = best_model(model_class, config)
     demonstration = model_class.demonstration(model, config)
-    app = create_app(demonstration, tasks(demonstration, config), {*LOOPBACK, arguments.host})
+    names = set(LOOPBACK)
     if arguments.host not in LOOPBACK:
         logger.warning(f"--host {arguments.host}: whoever reaches it can use the page")
+        names = None
+    app = create_app(demonstration, tasks(demonstration, config), names)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     try:  # in one thread, as one question takes all cores
         server = waitress.create_server(

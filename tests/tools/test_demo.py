@@ -263,6 +263,11 @@ def test_another_name_is_refused(client, host):
     assert "does not go by the name" in answer.get_json()["error"]
 
 
+def test_a_server_for_others_goes_by_any_name(demonstration):
+    client = server.create_app(demonstration, repeat(([[GREY]] * 3, [GREY])), None).test_client()
+    assert client.get("/model", headers={"Host": "elsewhere.example"}).status_code == 200
+
+
 @pytest.mark.parametrize("path", ["server.py", "../demo/server.py", "%2e%2e/config.py", "static/a"])
 def test_nothing_else_is_served(client, path):
     assert client.get(f"/{path}").status_code == 404

@@ -33,7 +33,7 @@ class Refused(Exception):
     """A question that is not answered; the page shows the message."""
 
 
-def create_app(demonstration, tasks: Iterator, hosts: set[str]) -> Flask:
+def create_app(demonstration, tasks: Iterator, names: set[str] | None) -> Flask:
     """The application.
 
     Parameters
@@ -42,16 +42,16 @@ def create_app(demonstration, tasks: Iterator, hosts: set[str]) -> Flask:
         What is shown, as a model directory's `demonstration` makes it.
     tasks : iterator
         Tasks to begin with: a list of support images per class, and queries.
-    hosts : set of str
-        The names that the server goes by. Were any allowed, a page from elsewhere could reach it
-        under a name of its own that it has point here.
+    names : set of str, optional
+        Those that the server goes by; any, if None. Of one for this machine alone, a page from
+        elsewhere could otherwise ask under a name of its own that it has point here.
     """
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
 
     @app.before_request
     def called_by_its_name():
-        if urlsplit(f"//{request.host}").hostname not in hosts:
+        if names is not None and urlsplit(f"//{request.host}").hostname not in names:
             raise Refused(f"this server does not go by the name of {request.host}.")
 
     @app.after_request
