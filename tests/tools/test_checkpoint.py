@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import pickle
@@ -91,6 +92,44 @@ def test_a_missing_file_is_damage_too(tmp_path, name):
     (tmp_path / "0" / name).unlink()
     with pytest.raises(UserError, match=f"0/{name} cannot be read: .*; there is no good one."):
         checkpoint.resume(tmp_path, net, optimizer)
+
+
+DEEP = 100_000 * "["
+TRAININGS = {
+    "no position": lambda training: training.pop("step"),
+    "a place that is none": lambda training: training.update(batch=-1),
+    "a step that is no number": lambda training: training.update(step="3"),
+    "no random numbers": lambda training: training.update(host={}),
+    "random numbers of Python": lambda training: training["host"]["python"].__setitem__(1, [7]),
+    "a place beyond numpy's": lambda training: training["host"]["numpy"]["state"].update(pos=10**6),
+    "random numbers of Paddle": lambda training: training.update(paddle=[]),
+}
+
+
+@pytest.mark.parametrize("change", TRAININGS.values(), ids=TRAININGS)
+def test_a_training_json_of_which_nothing_can_go_on_is_damaged(tmp_path, change):
+    save(tmp_path, 0, None)
+    file = tmp_path / "0/training.json"
+    training = json.loads(file.read_text())
+    change(training)
+    file.write_text(json.dumps(training))
+    (tmp_path / "0/SHA256SUMS").unlink()
+    net = paddle.nn.Linear(1, 1)
+    with pytest.raises(UserError, match="0/training.json is damaged"):
+        checkpoint.resume(tmp_path, net, paddle.optimizer.Adam(0.1, parameters=net.parameters()))
+
+
+def test_json_that_python_cannot_count_or_follow(tmp_path):
+    for epoch, content in enumerate(["{}", f'{{"acc": 1{"0" * 400}}}', DEEP, '{"acc": 0.5}']):
+        save(tmp_path, epoch, None)
+        (tmp_path / str(epoch) / "SHA256SUMS").unlink()
+        (tmp_path / str(epoch) / "validation.json").write_text(content)
+    checkpoint.mark_best(tmp_path)
+    assert (tmp_path / "best").resolve().name == "3"
+    (tmp_path / "3/training.json").write_text(DEEP)
+    net = paddle.nn.Linear(1, 1)
+    with pytest.raises(UserError, match="3/training.json is damaged"):
+        checkpoint.resume(tmp_path, net, paddle.optimizer.Adam(0.1, parameters=net.parameters()))
 
 
 @pytest.mark.parametrize("damage", [cut_short, emptied])

@@ -149,6 +149,8 @@ def resume(directory: Path, model, optimizer) -> Position:
     with _telling(newest, _all(directory)):
         state, training = _read(newest / OPTIMIZER), _read_training(newest)
         _load(newest, model)
+        if training:
+            _set_random_states(newest / TRAINING, training)
     try:
         optimizer.set_state_dict(state)
     except Exception as error:  # Paddle has many for what it misses
@@ -156,12 +158,7 @@ def resume(directory: Path, model, optimizer) -> Position:
             f"{newest / OPTIMIZER} belongs to another optimizer ({error}); use the configuration "
             "of its training."
         ) from error
-    if training is None:
-        return Position(*_place(newest))
-    position, host_state, paddle_state = training
-    randomness.set_host_state(host_state)
-    randomness.set_paddle_state(paddle_state)
-    return position
+    return training.position if training else Position(*_place(newest))
 
 
 def find_newest(directory: Path) -> Path | None:
@@ -239,17 +236,33 @@ def _read(file: Path) -> dict:
         raise Damaged(f"{file} is damaged: it is no whole file of Paddle's") from error
 
 
-def _read_training(checkpoint: Path) -> tuple | None:
-    """The position and the random numbers of Python and numpy, and of Paddle, if they are known."""
+class _Training(NamedTuple):
+    position: Position
+    host: dict  # the random numbers of Python and numpy
+    paddle: list  # and of Paddle
+
+
+def _read_training(checkpoint: Path) -> _Training | None:
+    """How training goes on, if that is known."""
     file = checkpoint / TRAINING
     if not file.exists() and not (checkpoint / intact.SUMS).exists():
         return None
     try:
         training = json.loads(intact.read(file))
         position = Position(training["epoch"], training["batch"], training["step"])
-        return position, training["host"], training["paddle"]
-    except (KeyError, TypeError, ValueError) as error:
+        if not all(type(number) is int and 0 <= number < 2**31 for number in position):
+            raise ValueError
+        return _Training(position, training["host"], training["paddle"])
+    except (KeyError, RecursionError, TypeError, ValueError) as error:
         raise Damaged(f"{file} is damaged: it says no position") from error
+
+
+def _set_random_states(file: Path, training: _Training) -> None:
+    try:
+        randomness.set_host_state(training.host)
+        randomness.set_paddle_state(training.paddle)
+    except Exception as error:  # each generator has its own
+        raise Damaged(f"{file} is damaged: it has no state of random numbers") from error
 
 
 def _write_json(file: Path, value) -> None:
@@ -272,6 +285,8 @@ def _rank(checkpoint: Path, lower_is_better: bool) -> float | None:
         value = next(iter(json.loads(intact.read(checkpoint / VALIDATION)).values()))
         return -math.inf if math.isnan(value) else -value if lower_is_better else value
     except (Damaged, AttributeError, TypeError, ValueError, StopIteration):
+        return None
+    except (OverflowError, RecursionError):  # a number, or a depth, that JSON has and Python not
         return None
 
 

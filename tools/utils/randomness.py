@@ -28,6 +28,8 @@ def set_host_state(state: dict) -> None:
     random.setstate((version, tuple(numbers), gauss))
     numpy = dict(state["numpy"], state=dict(state["numpy"]["state"]))
     numpy["state"]["key"] = np.array(numpy["state"]["key"], np.uint32)
+    if not 0 <= numpy["state"]["pos"] <= len(numpy["state"]["key"]):
+        raise ValueError("numpy before 2.5 would read whatever lies there in memory")
     np.random.set_state(numpy)
 
 
