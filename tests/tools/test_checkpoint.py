@@ -267,6 +267,26 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["0"]
 
 
+def test_only_directories_named_by_a_number_are_checkpoints(tmp_path):
+    for name in ("²", "٣", "00", "1-٤", "01-2"):
+        (tmp_path / name).mkdir()
+    for name in ("9", "9-1", ".9.unfinished"):
+        (tmp_path / name).touch()
+    assert checkpoint.find_newest(tmp_path) is None
+    checkpoint.tidy(tmp_path)
+
+
+def test_of_a_link_to_a_checkpoint_only_the_link_is_removed(tmp_path):
+    save(tmp_path, 1, None)
+    for name in ("0", "0-1"):
+        (tmp_path / name).symlink_to("1")
+    checkpoint.tidy(tmp_path)
+    assert (checkpoint.epochs(tmp_path), checkpoint.amid_epochs(tmp_path)) == ([0, 1], [])
+    checkpoint.prune(tmp_path, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["1"]
+    assert checkpoint.find_newest(tmp_path) == tmp_path / "1"
+
+
 def test_an_earlier_training_is_set_aside(tmp_path):
     for number in (1, 2):
         save(tmp_path, 0, 0.5)

@@ -31,6 +31,7 @@ LEFT = (BEST, "run.json", "history.jsonl", "meta_test.json", "report.html", "vis
 LEFT += ("splits.json", "exported_network", "exported_classifier")
 LEFT += ("predictions.csv", "predictions.png")
 
+NUMBER = "(?:0|[1-9][0-9]*)"  # as it is written
 GO_ON = "; what was saved before is whole, and runner.resume=true goes on from it"
 
 
@@ -77,7 +78,7 @@ def save(directory: Path, position: Position, model, optimizer, host_state, vali
 def tidy(directory: Path) -> None:
     """Remove what killed processes left, and checkpoints amid epochs but for the newest of all."""
     for unfinished in directory.glob(".[0-9]*.unfinished"):
-        shutil.rmtree(unfinished)
+        shutil.rmtree(unfinished, ignore_errors=True)
     newest = find_newest(directory)
     for outdated in amid_epochs(directory):
         if outdated != newest:
@@ -108,13 +109,12 @@ def mark_best(directory: Path, lower_is_better: bool = False) -> None:
 
 def epochs(directory: Path) -> list[int]:
     """The epochs that were saved, in order."""
-    return sorted(int(p.name) for p in directory.glob("*") if p.name.isdigit())
+    return sorted(int(path.name) for path in _named(directory, NUMBER))
 
 
 def amid_epochs(directory: Path) -> list[Path]:
     """The checkpoints made amid an epoch, in order."""
-    found = [path for path in directory.glob("*-*") if re.fullmatch(r"\d+-\d+", path.name)]
-    return sorted(found, key=lambda path: [int(number) for number in path.name.split("-")])
+    return sorted(_named(directory, f"{NUMBER}-{NUMBER}"), key=_place)
 
 
 def set_aside(directory: Path) -> Path | None:
@@ -267,6 +267,10 @@ def _set_random_states(file: Path, training: _Training) -> None:
 
 def _write_json(file: Path, value) -> None:
     file.write_text(json.dumps(value) + "\n", encoding="utf-8")
+
+
+def _named(directory: Path, pattern: str) -> list[Path]:
+    return [p for p in directory.glob("*") if re.fullmatch(pattern, p.name) and p.is_dir()]
 
 
 def _all(directory: Path) -> list[Path]:

@@ -59,7 +59,10 @@ def read(file: Path) -> bytes:
 
 
 def remove(directory: Path) -> None:
-    """Remove a directory; under its name it is there whole or not at all."""
+    """Remove a directory, or a link to one; under its name it is there whole or not at all."""
+    if directory.is_symlink():
+        directory.unlink()
+        return
     doomed = directory.with_name(f".{directory.name}.removed.unfinished")
     directory.rename(doomed)
     shutil.rmtree(doomed)
