@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import paddle
 import pytest
 from utils import checkpoint, randomness
@@ -160,6 +161,41 @@ def test_the_optimizer_of_another_training_is_named(tmp_path):
     scheduled = paddle.optimizer.Adam(rate, parameters=net.parameters())
     with pytest.raises(UserError, match="0/rec.pdopt belongs to another optimizer"):
         checkpoint.resume(tmp_path, net, scheduled)
+
+
+STATES = {
+    "not all of it": lambda state: state.pop("linear_0.b_0_moment1_0"),
+    "another shape": lambda state: state.update({"linear_0.w_0_moment2_0": np.zeros((3, 3), "f4")}),
+    "another type": lambda state: state.update({"linear_0.w_0_moment2_0": np.zeros((2, 3), "i8")}),
+    "no tensor": lambda state: state.update({"linear_0.b_0_beta1_pow_acc_0": 0.9}),
+    "no numbers": lambda state: state["LR_Scheduler"].update(last_epoch=None),
+}
+
+
+@pytest.mark.parametrize("change", STATES.values(), ids=STATES)
+def test_what_is_no_optimizers_of_this_network_is_refused_before_its_first_step(tmp_path, change):
+    """Paddle fails at the first step, or begins with zeros in silence."""
+
+    def create():
+        net = paddle.nn.Linear(2, 3)
+        rate = paddle.optimizer.lr.ExponentialDecay(0.1, 0.9)
+        return net, paddle.optimizer.Adam(rate, parameters=net.parameters())
+
+    with paddle.utils.unique_name.guard():
+        net, optimizer = create()
+        net(paddle.ones([1, 2])).sum().backward()
+        optimizer.step()
+    checkpoint.save(tmp_path, checkpoint.Position(1), net, optimizer, randomness.host_state())
+    file = tmp_path / "0/rec.pdopt"
+    state = paddle.load(str(file), return_numpy=True)
+    with paddle.utils.unique_name.guard():
+        assert checkpoint.resume(tmp_path, *create()).epoch == 1
+    change(state)
+    paddle.save(state, str(file))
+    (tmp_path / "0/SHA256SUMS").unlink()
+    with paddle.utils.unique_name.guard():
+        with pytest.raises(UserError, match="0/rec.pdopt belongs to another optimizer"):
+            checkpoint.resume(tmp_path, *create())
 
 
 def test_an_optimizer_is_saved_whole_before_its_first_step_after_a_resume(tmp_path):

@@ -23,6 +23,7 @@ import paddle
 from utils import intact, randomness, safe_pickle, tensors
 from utils.errors import UserError, writing
 from utils.intact import Damaged
+from utils.optimizer_state import check_state
 
 PARAMETERS, OPTIMIZER, BEST = "rec.pdparams", "rec.pdopt", "best"
 TRAINING, VALIDATION = "training.json", "validation.json"
@@ -152,6 +153,7 @@ def resume(directory: Path, model, optimizer) -> Position:
         if training:
             _set_random_states(newest / TRAINING, training)
     try:
+        check_state(state, model)
         optimizer.set_state_dict(state)
     except Exception as error:  # Paddle has many for what it misses
         raise UserError(
