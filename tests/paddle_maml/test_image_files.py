@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import warnings
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from paddle_maml.image_files import BrokenImage, class_files, read_image, to_uint8
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 from trees import drawing
 
 
@@ -135,11 +136,11 @@ def test_a_large_jpeg_is_near_what_its_whole_size_gives(tmp_path):
     ("name", "content", "reason"),
     [
         ("empty.jpg", b"", r"the file is empty\): replace or remove it"),
-        ("text.png", b"no image", r"no image that Pillow knows\): replace or remove it"),
+        ("text.png", b"no image", r"no image of a format that is read\): replace or remove it"),
         (
             "phone.HEIC",
             b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
-            r"Pillow knows\): convert it to JPEG",
+            r"format that is read\): convert it to JPEG",
         ),
     ],
 )
@@ -147,6 +148,17 @@ def test_what_is_no_image_is_named_with_the_reason_and_what_to_do(tmp_path, name
     (tmp_path / name).write_bytes(content)
     with pytest.raises(BrokenImage, match=f"cannot read the image .*{name} .*{reason}"):
         read_image(tmp_path / name, 28, 3)
+
+
+def test_a_program_under_an_images_name_is_not_run(tmp_path, monkeypatch):
+    """Pillow goes by the content, and has Ghostscript draw what is PostScript."""
+    started = []
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)  # not known whether it is there
+    monkeypatch.setattr(subprocess, "check_call", lambda *call, **_: started.append(call))
+    content = encoded(Image.new("RGB", (9, 9)), ".eps")
+    with pytest.raises(BrokenImage, match="image.png .no image of a format that is read"):
+        read(tmp_path, content)
+    assert not started
 
 
 def test_photographs_of_phones_are_not_passed_over_in_silence(tmp_path):

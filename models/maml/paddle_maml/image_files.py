@@ -16,6 +16,8 @@ READABLE = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", "
 # Photographs that Pillow reads with a plug-in or in new versions: not to be passed over in silence.
 PHONES = (".heic", ".heif", ".avif")
 SUFFIXES = READABLE + PHONES
+# Pillow's names of their formats. With others it starts programs: Ghostscript on EPS.
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "AVIF", "HEIF")
 MODES = {1: "L", 3: "RGB"}
 TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
 FITS = ("stretch", "crop")
@@ -156,15 +158,17 @@ def read_image(file: Path, side: int, channels: int, fit: str = "stretch") -> np
 def reason(file: Path, error: Exception) -> str:
     """What is wrong with an image file, without its name."""
     if isinstance(error, UnidentifiedImageError):
-        return "no image that Pillow knows" if file.stat().st_size else "the file is empty"
+        return "no image of a format that is read" if file.stat().st_size else "the file is empty"
     return getattr(error, "strerror", None) or str(error)
 
 
 def open_image(file: Path | BinaryIO) -> Image.Image:
-    """Open an image unless it has more than `Image.MAX_IMAGE_PIXELS`.
+    """Open an image of one of `FORMATS` unless it has more than `Image.MAX_IMAGE_PIXELS`.
 
-    Pillow itself warns of these, and refuses those with twice as many.
+    Pillow itself warns of these, and refuses those with twice as many. It goes by the content, not
+    by the name, and knows formats that are programs.
     """
+    Image.init()
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        return Image.open(file)
+        return Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
