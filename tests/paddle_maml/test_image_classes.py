@@ -54,6 +54,10 @@ def test_failed_save_leaves_the_old_form(tree, tmp_path):
         "class\tfirst\tcount\na\t0\tmany\n",
         "class\tfirst\tcount\na\t0\n",
         "name\tfirst\tcount\na\t0\t6\n",
+        "class\tfirst\tcount\na\t0\t3\na\t3\t3\n",
+        f"class\tfirst\tcount\na\t0\t{10**20}\n",
+        # in 64 bits the sum is 6 again
+        f"class\tfirst\tcount\na\t0\t{2**63 - 1}\nb\t{2**63 - 1}\t{2**63 - 1}\nc\t-2\t8\n",
     ],
 )
 def test_index_that_does_not_fit_is_refused(tree, tmp_path, index):
@@ -67,7 +71,10 @@ def test_array_that_does_not_fit_is_refused(tree, tmp_path):
     packed = tmp_path / "packed"
     save_image_classes(packed, load_image_classes(tree))
     whole = (packed / "images.npy").read_bytes()
-    for content in (b"", b"no array", whole[:-1]):
+    of_python_2 = np.lib.format.magic(1, 0) + b"\6\0{\0:1L\n"
+    np.savez(tmp_path / "several.npz", images=np.zeros((6, 1, 28, 28), np.uint8))
+    several = (tmp_path / "several.npz").read_bytes()
+    for content in (b"", b"no array", whole[:-1], of_python_2, several, several[:-30]):
         (packed / "images.npy").write_bytes(content)
         with pytest.raises(UserError, match="images.npy"):
             load_image_classes(packed)

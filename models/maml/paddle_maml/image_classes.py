@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -170,7 +171,7 @@ def load_packed(directory: Path) -> ImageClasses:
     try:
         # As an ordinary array over the map: numpy.memmap takes several times as long to index.
         images = np.asarray(np.load(directory / ARRAY, mmap_mode="r", allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # numpy has many for a header that is none
         raise UserError(
             f"cannot read {directory / ARRAY} ({error}): prepare the data again"
         ) from error
@@ -199,7 +200,8 @@ def read_index(file: Path) -> tuple[tuple[str, ...], np.ndarray]:
         counts = [int(count) for _, _, count in rows]
     except ValueError as error:
         raise broken from error
-    starts = np.cumsum([0, *counts], dtype=np.int64)
-    if header != HEADER or not counts or min(counts) < 1 or firsts != starts[:-1].tolist():
+    starts = [0, *accumulate(counts)]
+    consecutive = counts and min(counts) > 0 and firsts == starts[:-1] and starts[-1] < 2**63
+    if header != HEADER or not consecutive or len({*names}) < len(names):
         raise broken
-    return names, starts
+    return names, np.array(starts, np.int64)
