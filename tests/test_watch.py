@@ -129,17 +129,40 @@ IMAGES = {
 }
 
 
+def images(step):
+    rng = np.random.default_rng(step)
+    x = [rng.random((BATCH, 4, 1, 16, 16), np.float32) for _ in range(2)]
+    y = [np.tile([0, 1], (BATCH, 2)) for _ in range(2)]
+    return [paddle.to_tensor(a) for a in (x[0], y[0], x[1], y[1])]
+
+
+@pytest.mark.parametrize("algorithm", ["proto_net", "matching_net", "siamese", "maml"])
+def test_the_watch_leaves_loss_and_gradient_as_they_are(algorithm):
+    training = Training({**CONFIG, **IMAGES, "hyper_parameters.algorithm": algorithm})
+    model, forward = training.model, training.model_class.train_forward
+    found = []
+    for loss in (
+        forward(model, training.metrics, images(0), training.config)[0],
+        model(*images(0))[0],
+    ):
+        model.clear_gradients()
+        loss.backward()
+        gradients = [p.grad.numpy() for p in model.parameters() if p.grad is not None]
+        found.append([loss.numpy(), *gradients])
+    assert len(found[0]) == len(found[1]) > 10
+    for watched, plain in zip(*found):
+        np.testing.assert_array_equal(watched, plain)
+
+
 @pytest.mark.parametrize("algorithm", ["proto_net", "siamese", "maml"])
 def test_a_gradient_stops_it_where_the_loss_is_finite(algorithm):
     """Behind ReLU a spoiled image leaves a loss that is finite, on the CPU."""
 
     def batch(step):
-        rng = np.random.default_rng(step)
-        x = [rng.random((BATCH, 4, 1, 16, 16), np.float32) for _ in range(2)]
-        y = [np.tile([0, 1], (BATCH, 2)) for _ in range(2)]
+        sets = images(step)
         if step == 2:
-            x[0][1, 0, 0, 5, 5] = np.inf
-        return [paddle.to_tensor(a) for a in (x[0], y[0], x[1], y[1])]
+            sets[0][1, 0, 0, 5, 5] = float("inf")
+        return sets
 
     config = {**CONFIG, **IMAGES, "hyper_parameters.algorithm": algorithm}
     training = Training(config).until(2, batch)

@@ -33,10 +33,11 @@ def gradient_step(parameters, gradients, rates) -> list[paddle.Tensor]:
 
 
 def linear(value, parameters, gradients):
-    """`value`, with these gradients in the parameters; None stands for zero.
+    """`value`, with these gradients in the parameters instead of its own; None stands for zero.
 
     It is nan where an entry of a gradient is not finite: 0 times that is nan.
     """
+    value = value.detach()
     for p, g in zip(parameters, gradients):
         if g is not None:
             value = value + (g * (p - p.detach())).sum()
