@@ -1,11 +1,9 @@
-"""Adapt a trained model to new classes and classify images:
+"""Classify images by a few of each class: python tools/adapt.py -m CONFIG --support DIR --query DIR
 
-python tools/adapt.py -m CONFIG --support DIR --query DIR
-
-DIR of --support holds a folder of images for each class, a few of each; DIR of --query images, or
-folders of them. Prints the class of each image and writes the probability of every class to a CSV
-file, with a contact sheet beside it. Where the folders of --query are named after the classes, the
-accuracy is told, too.
+The best checkpoint of runner.infer_load_path is adapted to the images of --support, a folder for
+each class, and classifies those of --query. Prints the class of each and writes the probability of
+every class to a CSV file, with a contact sheet beside it. Where the folders of --query are named
+after the classes, the accuracy is told, too.
 """
 
 from __future__ import annotations
