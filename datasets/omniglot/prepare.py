@@ -13,7 +13,6 @@ import stat
 import sys
 import urllib.request
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -142,7 +141,9 @@ def read_zip(file: Path) -> Images:
                 )
             for member in archive.infolist():
                 add(classes, member.filename.split("/"), lambda m=member: archive.read(m))
-    except (OSError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+    except UserError:
+        raise
+    except Exception as error:  # each of zipfile's decoders has its own
         raise UserError(f"cannot read the archive {file} ({error}): download it again") from error
     return classes
 

@@ -210,10 +210,14 @@ def test_an_archive_that_understates_what_it_holds_is_refused(prepare, tmp_path)
         prepare.read_zip(file)
 
 
-def test_damaged_archive_is_refused(prepare, tmp_path):
-    file = make_zip(tmp_path / "images_background.zip", {"images_background/A/c/1.png": png()})
-    whole = file.read_bytes()
-    for content in (b"", whole[:-30], whole.replace(png(), png()[::-1])):
+@pytest.mark.parametrize("method", [0, 8, 12, 14], ids=["stored", "deflate", "bzip2", "lzma"])
+def test_damaged_archive_is_refused(prepare, tmp_path, method):
+    file = tmp_path / "images_background.zip"
+    with zipfile.ZipFile(file, "w", method) as archive:
+        archive.writestr("images_background/A/c/1.png", png())
+    whole, first = file.read_bytes(), 30 + len("images_background/A/c/1.png")
+    altered = whole[: first + 8] + bytes(byte ^ 85 for byte in whole[first + 8 : -120])
+    for content in (b"", whole[:-30], altered + whole[-120:]):
         file.write_bytes(content)
         with pytest.raises(UserError, match="images_background.zip"):
             prepare.read_zip(file)
