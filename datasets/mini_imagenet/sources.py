@@ -101,7 +101,7 @@ def check_cache(file: Path, content, names: list[str], count: int):
     try:
         content = {as_text(key): value for key, value in content.items()}
         pixels = np.asarray(content["image_data"])
-        classes = {as_text(k): np.asarray(v) for k, v in content["class_dict"].items()}
+        classes = {as_text(k): np.ravel(v) for k, v in content["class_dict"].items()}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{file} holds no image_data and class_dict: it is no cache of miniImageNet"
@@ -112,8 +112,8 @@ def check_cache(file: Path, content, names: list[str], count: int):
             f"the image_data of {file} are {pixels.dtype} {pixels.shape} instead of uint8 (images, "
             f"{', '.join(map(str, form))}): it is no cache of miniImageNet"
         )
-    check_classes(file, {k: v.ravel() for k, v in classes.items()}, names, count)
-    indices = np.concatenate([classes[name].ravel() for name in names])
+    check_classes(file, classes, names, count)
+    indices = np.concatenate([classes[name] for name in names])
     if indices.dtype.kind not in "iu":
         raise UserError(f"the class_dict of {file} holds no numbers of images: get the file again")
     if len(np.unique(indices)) < len(indices):
@@ -256,5 +256,5 @@ def named(sources: list[Path]) -> str:
 
 
 def as_text(key) -> str:
-    """A key as Python 3 has it."""
-    return key.decode("latin1") if isinstance(key, bytes) else key
+    """A key as Python 3 has it; raises TypeError if it is no text."""
+    return str(key, "latin1") if not isinstance(key, str) else key

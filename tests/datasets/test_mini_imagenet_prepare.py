@@ -237,6 +237,7 @@ def indices(**changes) -> dict:
         ({"class_dict": indices(n01855672=0.5)}, "n01855672 has 1 images"),
         ({"class_dict": indices(n01855672=["a", "b", "c", "d"])}, "no numbers of images"),
         ({"class_dict": [0, 1, 2, 3]}, "holds no image_data and class_dict"),
+        ({"class_dict": {**indices(), 7: [0]}}, "holds no image_data and class_dict"),
         ({"image_data": np.zeros((4, 84, 84), np.uint8)}, r"uint8 \(4, 84, 84\) instead of uint8"),
         ({"image_data": np.zeros((4, 3, 84, 84), np.uint8)}, r"\(4, 3, 84, 84\) instead of"),
         ({"image_data": np.zeros((4, 80, 80, 3), np.uint8)}, r"\(4, 80, 80, 3\) instead of"),
@@ -246,6 +247,13 @@ def indices(**changes) -> dict:
 )
 def test_a_cache_with_other_content_is_refused(refused, copied, changes, words):
     assert re.search(words, refused(spoiled_cache(copied("cache"), "val", **changes)))
+
+
+def test_a_cache_whose_indices_are_a_column_is_read(run, copied, drawn):
+    column = np.arange(COUNT)[:, np.newaxis]
+    source = spoiled_cache(copied("cache"), "val", class_dict=indices(n01855672=column))
+    splits, *_ = run(source)
+    assert np.array_equal(splits["val"].images, drawn["val"])
 
 
 def test_a_cut_off_cache_is_refused(refused, copied):
