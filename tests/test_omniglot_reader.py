@@ -261,11 +261,10 @@ def test_inference_reads_the_images_alone(tmp_path, folders):
     assert dataset.names == [str(Path(folders, f"{level:03d}.png")) for level in (0, 51, 255)]
 
 
-def test_inference_reads_packed_images(data, tmp_path):
+def test_inference_reads_packed_images_of_any_size(data, tmp_path):
     classes = load_image_classes(data / "test", 4)
     save_image_classes(tmp_path, classes)
     config = {"runner.inference": True, "hyper_parameters.imgsize": 4}
-    config["hyper_parameters.conv_stride"] = 2
     dataset = RecDataset([str(path) for path in tmp_path.iterdir()], config)
     images = np.stack([image for (image,) in dataset])
     assert len(dataset) == CLASSES * IMAGES

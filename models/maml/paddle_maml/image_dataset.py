@@ -45,7 +45,8 @@ class ImageDataset(TaskDataset):
     def __init__(self, file_list, config):
         self.images = None
         if config.get("runner.inference", False):
-            setting = Settings.from_config({**self.form, **config})
+            of_any_size = {"hyper_parameters.network": "mlp"}  # conv4 takes images from 16 pixels
+            setting = Settings.from_config({**of_any_size, **self.form, **config})
             self.scale = setting.scale(self.scale)
             self.names, self.images = load_images(os.path.dirname(file_list[0]), setting.form)
             return
