@@ -279,6 +279,12 @@ def test_a_directory_of_two_splits_is_warned_of(data):
         RecDataset([str(data / "train" / "class00")], {**config, "hyper_parameters.k_query": 2})
 
 
+def test_a_directory_that_no_system_has_is_named(data):
+    config = {"config_abs_dir": str(data), "runner.valid_data_dir": "a\0b"}
+    with pytest.raises(UserError, match="there is no way to .*: correct the path"):
+        RecDataset([str(data / "train" / "class00")], config)
+
+
 def test_ink_is_one_and_paper_zero(tmp_path):
     for c, level in enumerate([0, 51]):
         (tmp_path / "train" / str(c)).mkdir(parents=True)

@@ -106,9 +106,11 @@ class TaskDataset(IterableDataset):
 
 def path_of(config, path) -> str:
     """The real path of what the config names; relative ones start from the config's directory."""
-    return os.path.realpath(
-        os.path.join(config.get("config_abs_dir", ""), os.path.expanduser(path))
-    )
+    base = config.get("config_abs_dir", "")
+    try:
+        return os.path.realpath(os.path.join(base, os.path.expanduser(path)))
+    except ValueError as error:  # characters that no path has
+        raise UserError(f"there is no way to {path} ({error}): correct the path.") from error
 
 
 def _split(directory, config, setting):
