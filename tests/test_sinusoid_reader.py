@@ -135,6 +135,11 @@ def test_ranges_of_ones_own(tmp_path):
         "amplitude: [0, 1]\nphase: [0, 1]\nx: 5",
         "amplitude: [0, 1]\nphase: [0, 1]\nx: [0, one]",
         "amplitude: [",
+        "amplitude: !!bool perhaps\nphase: [0, 1]\nx: [0, 1]",
+        "amplitude: &a [0, 1]\nphase: *a\nx: *a",
+        "amplitude: [0, 1]\nphase: [0, 1]\nx: [-1.0e+308, 1.0e+308]",
+        f"amplitude: [0, 1]\nphase: [0, 1]\nx: [0, 1{'0' * 400}]",
+        f"amplitude: {'[' * 5000}",
     ],
 )
 def test_damaged_ranges(tmp_path, text):
