@@ -241,6 +241,15 @@ def test_a_description_that_does_not_fit_is_noticed(saved):
         paddle_maml.load(saved).read()
 
 
+@pytest.mark.parametrize(
+    ("shape", "dtype"), [([5], "float32"), ([4], "int64"), ([4], "object"), ([], "float32")]
+)
+def test_a_description_that_the_program_does_not_take_is_noticed(saved, shape, dtype):
+    alter(saved, lambda a: a.update(input={"shape": shape, "dtype": dtype}))
+    with pytest.raises(UserError, match="does not take what infer_cfg.yml beside it says"):
+        paddle_maml.load(saved).predict(np.zeros((1, *shape), dtype))
+
+
 @pytest.mark.parametrize("classes", [["ant"], ["ant", "bee", "bee"], [*CLASSES, "dog"]])
 def test_each_class_has_a_name_of_its_own(tmp_path, classes):
     x = paddle.eye(3)

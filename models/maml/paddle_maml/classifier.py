@@ -106,7 +106,7 @@ class Classifier:
         Raises
         ------
         UserError
-            If the images have another form, or the program does not go with the classes.
+            If the images have another form, or the program does not go with its description.
         """
         images = np.asarray(images)
         if images.dtype == np.uint8:
@@ -116,8 +116,14 @@ class Classifier:
                 f"{self.directory} takes one or more images of the shape {self._shape}, but was "
                 f"given an array of the shape {[*images.shape]}."
             )
-        images = np.ascontiguousarray(images, self._dtype)
-        outputs = [exported.run(self._predictor, [some])[0] for some in batches(images)]
+        try:
+            images = np.ascontiguousarray(images, self._dtype)
+            outputs = [exported.run(self._predictor, [some])[0] for some in batches(images)]
+        except Exception as error:  # Paddle has many
+            raise UserError(
+                f"the program in {self.directory} does not take what {exported.DESCRIPTION} beside "
+                "it says: export it again."
+            ) from error
         found = probabilities(paddle.to_tensor(np.concatenate(outputs)))
         if found.shape[1:] != (len(self.classes),):
             raise UserError(
