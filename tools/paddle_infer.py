@@ -15,6 +15,7 @@ import utils.library  # noqa: F401
 # isort: split
 from paddle.io import DataLoader
 from paddle_maml import exported, load
+from paddle_maml.pixel_scale import PixelScale
 from utils.errors import UserError, run
 from utils.model import import_reader, set_device
 from utils.progress import start_log
@@ -87,7 +88,13 @@ def read(reader_file: str, data_dir: str, description: dict):
         [str(path) for path in sorted(data.iterdir())], {**form, "runner.inference": True}
     )
     if isinstance(image.get("black"), list):  # by a mean per channel, which no reader has of itself
-        dataset.scale = dataset.scale._replace(black=image["black"], white=image["white"])
+        try:
+            dataset.scale = PixelScale.described(image)
+        except (KeyError, OverflowError, TypeError, ValueError) as error:
+            raise UserError(
+                f"--model_dir: {exported.DESCRIPTION} does not say how images become numbers: "
+                "export it again."
+            ) from error
     elif image:
         check_scale(file, getattr(reader, "scale", None), image)
     return dataset

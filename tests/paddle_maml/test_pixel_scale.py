@@ -56,3 +56,20 @@ def test_of_images_normalised_by_their_own_the_mean_is_0_and_the_deviation_1():
 def test_a_description_in_yaml_gives_the_scale_back(scale):
     described = yaml.safe_load(yaml.safe_dump({"side": 28, **scale._asdict()}))
     assert PixelScale.described(described) == scale
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        {"black": 1},
+        {"black": [0, 0], "white": [1, 1], "channels": 3},
+        {"black": [0, 0, 0], "white": 1, "channels": 3},
+        {"black": float("nan"), "white": 1},
+        {"black": 0, "white": 1e308},
+        {"black": 0, "white": 10**400},
+        {"black": "dark", "white": 1},
+    ],
+)
+def test_a_description_without_a_scale_has_none(image):
+    with pytest.raises((KeyError, OverflowError, TypeError, ValueError)):
+        PixelScale.described(image)

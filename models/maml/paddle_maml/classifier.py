@@ -145,7 +145,7 @@ class Classifier:
             scale = PixelScale.described(image)
             form = int(image["side"]), int(image["channels"]), image.get("fit", "stretch")
             check_form(*form)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, OverflowError, TypeError, ValueError) as error:
             raise UserError(
                 f"{self.directory} does not say how images become numbers: give predict() arrays, "
                 "or save it with the scale of its images."

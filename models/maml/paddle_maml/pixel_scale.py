@@ -44,7 +44,7 @@ class PixelScale(NamedTuple):
 
         Raises
         ------
-        KeyError, TypeError or ValueError
+        KeyError, OverflowError, TypeError or ValueError
             If it has none.
 
         Examples
@@ -52,10 +52,11 @@ class PixelScale(NamedTuple):
         >>> PixelScale.described({"side": 28, "black": 1, "white": 0})
         PixelScale(black=1.0, white=0.0)
         """
-        ends = (image["black"], image["white"])
-        return cls(
-            *(tuple(map(float, n)) if isinstance(n, (list, tuple)) else float(n) for n in ends)
-        )
+        ends = np.array([image["black"], image["white"]], float)
+        channels = image.get("channels", ends.shape[-1])
+        if ends.shape not in ((2,), (2, channels)) or not (np.abs(ends) <= 1e6).all():
+            raise ValueError("no two numbers, nor two for each channel, which pixels could be")
+        return cls(*(tuple(end) if ends.ndim > 1 else end for end in ends.tolist()))
 
     def values(self, pixels: np.ndarray) -> np.ndarray:
         """Turn uint8 pixels into float32 values."""
