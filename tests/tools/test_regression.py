@@ -127,11 +127,11 @@ def test_the_network_is_exported_and_answers_as_it_was_trained(run, tmp_path):
     assert exported.describe(tmp_path / "exported")["inputs"] == ["x"]
 
 
-@pytest.mark.parametrize("tool", ["to_static", "adapt"])
-def test_adapting_to_images_is_refused(run, tmp_path, tool):
-    command = [sys.executable, str(ROOT / f"tools/{tool}.py"), "-m", str(RECIPE)]
+@pytest.mark.parametrize("name", ["to_static", "adapt"])
+def test_adapting_to_images_is_refused(run, tmp_path, name):
+    command = [sys.executable, str(ROOT / f"tools/{name}.py"), "-m", str(RECIPE)]
     command += ["--support", str(tmp_path), "--out", str(tmp_path / "out.csv")]
-    command += ["--query", str(tmp_path)] if tool == "adapt" else []
+    command += ["--query", str(tmp_path)] if name == "adapt" else []
     done = subprocess.run(
         [*command, "-o", f"runner.infer_load_path={run}"],
         capture_output=True,
