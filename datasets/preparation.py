@@ -40,7 +40,7 @@ def is_prepared(out: Path, settings: dict, channels: int = 1) -> bool:
         form = (channels, settings["side"], settings["side"])
         splits = {s: load_packed(out / s) for s in SPLITS}
         return all(c.images.shape[1:] == form and sizes(c) == record[s] for s, c in splits.items())
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, RecursionError, ValueError, KeyError, TypeError):
         return False
 
 

@@ -121,6 +121,12 @@ def test_other_settings_or_a_damaged_result_are_no_earlier_run(prepare, prepared
     assert not prepare.is_prepared(out, settings)
     index.write_text(content)
     assert prepare.is_prepared(out, settings)
+    record = out / "prepared.json"
+    content = record.read_text()
+    for damaged in (content[:-9], "[]", "{}", 100_000 * "["):
+        record.write_text(damaged)
+        assert not prepare.is_prepared(out, settings)
+    record.write_text(content)
 
 
 def test_other_settings_replace_the_result(prepare, unpacked, prepared, tmp_path):
