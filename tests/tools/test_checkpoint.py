@@ -154,6 +154,15 @@ def test_sha256sum_agrees(tmp_path):
     assert done.stdout.count("OK") == len(list((tmp_path / "0").iterdir())) - 1
 
 
+def test_parameters_of_another_type_are_named(tmp_path):
+    net = paddle.nn.Linear(1, 1).to(dtype="float64")
+    (tmp_path / "0").mkdir()
+    paddle.save(net.state_dict(), str(tmp_path / "0/rec.pdparams"))
+    checkpoint.load(tmp_path / "0", net)
+    with pytest.raises(UserError, match=r"bias is \[1\] float64 there and \[1\] float32 here"):
+        checkpoint.load(tmp_path / "0", paddle.nn.Linear(1, 1))
+
+
 def test_the_optimizer_of_another_training_is_named(tmp_path):
     save(tmp_path, 0, None)
     net = paddle.nn.Linear(1, 1)

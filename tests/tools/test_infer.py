@@ -81,7 +81,7 @@ def test_a_checkpoint_that_was_never_written(refusal, output):
 def test_the_checkpoint_of_another_network(refusal, output):
     sentence = refusal("infer", "hyper_parameters.bn_channel=16", output=output)
     assert "belongs to another network" in sentence
-    assert "[8, 1, 3, 3] there and [16, 1, 3, 3] here" in sentence
+    assert "[8, 1, 3, 3] float32 there and [16, 1, 3, 3] float32 here" in sentence
 
 
 @pytest.mark.parametrize("size", [0, 100, 2000])

@@ -189,8 +189,7 @@ def _load(checkpoint: Path, model) -> None:
     else:
         file = checkpoint / PARAMETERS
         state = _read(file)
-    wanted = {name: list(p.shape) for name, p in model.state_dict().items()}
-    given = {name: list(value.shape) for name, value in state.items() if hasattr(value, "shape")}
+    wanted, given = _forms(model.state_dict()), _forms(state)
     for name in sorted({*wanted, *given}):
         if wanted.get(name) != given.get(name):
             raise UserError(
@@ -198,6 +197,15 @@ def _load(checkpoint: Path, model) -> None:
                 f"and {wanted.get(name, 'missing')} here; use the configuration of its training."
             )
     model.set_state_dict(state)
+
+
+def _forms(state: dict) -> dict[str, str]:
+    """Shape and type of the tensors, or numpy arrays."""
+    return {
+        name: f"{list(value.shape)} {str(value.dtype).rpartition('.')[2]}"
+        for name, value in state.items()
+        if hasattr(value, "shape")
+    }
 
 
 @contextmanager
