@@ -163,6 +163,14 @@ def test_parameters_of_another_type_are_named(tmp_path):
         checkpoint.load(tmp_path / "0", paddle.nn.Linear(1, 1))
 
 
+def test_parameters_whose_names_are_no_text_are_named(tmp_path):
+    (tmp_path / "0").mkdir()
+    state = {name: value.numpy() for name, value in paddle.nn.Linear(1, 1).state_dict().items()}
+    (tmp_path / "0/rec.pdparams").write_bytes(pickle.dumps({**state, 7: np.zeros(2, "f4")}))
+    with pytest.raises(UserError, match=r"7 is \[2\] float32 there and missing here"):
+        checkpoint.load(tmp_path / "0", paddle.nn.Linear(1, 1))
+
+
 def test_the_optimizer_of_another_training_is_named(tmp_path):
     save(tmp_path, 0, None)
     net = paddle.nn.Linear(1, 1)

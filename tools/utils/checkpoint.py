@@ -202,7 +202,7 @@ def _load(checkpoint: Path, model) -> None:
 def _forms(state: dict) -> dict[str, str]:
     """Shape and type of the tensors, or numpy arrays."""
     return {
-        name: f"{list(value.shape)} {str(value.dtype).rpartition('.')[2]}"
+        str(name): f"{list(value.shape)} {str(value.dtype).rpartition('.')[2]}"
         for name, value in state.items()
         if hasattr(value, "shape")
     }
