@@ -7,6 +7,7 @@ sent. The page is for this machine alone unless --host says otherwise.
 
 from __future__ import annotations
 
+import argparse
 import logging
 
 import utils.before_paddle  # noqa: F401
@@ -47,10 +48,10 @@ def main():
             threads=1,
             max_request_body_size=2 * MOST_BYTES,  # up to there the page is told what is wrong
         )
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "there is no such address"
         raise UserError(
-            f"--host {arguments.host} --port {arguments.port}: {error.strerror or error}: name "
-            "others."
+            f"--host {arguments.host} --port {arguments.port}: {reason}: name others."
         ) from error
     address = f"http://{arguments.host}:{server.effective_port}"
     logger.info(f"{found} is shown at {address} until Ctrl-C")
@@ -70,9 +71,16 @@ def tasks(demonstration, config):
                 yield support, [images[0] for images in queries]
 
 
+def port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < 2**16:
+        raise argparse.ArgumentTypeError(f"{number} is not from 0 to 65535")
+    return number
+
+
 def add_options(parser):
-    parser.add_argument("--port", type=int, default=8000, help="0 takes a free one (default: 8000)")
-    parser.add_argument("--host", default="127.0.0.1", help="the address (default: 127.0.0.1)")
+    parser.add_argument("--port", type=port, default=8000, help="8000 if not given; 0: a free one")
+    parser.add_argument("--host", default="127.0.0.1", help="127.0.0.1 if not given")
 
 
 if __name__ == "__main__":

@@ -29,10 +29,10 @@ expect.set_options(timeout=60_000)
 GREY = Image.new("L", (28, 28), 128)
 
 
-def demo(trained, port):
+def demo(trained, port, *options):
     """The command that serves the page of a tiny training."""
     tool = [sys.executable, str(ROOT / "tools/demo.py"), "-m", str(CONFIG), "--port", str(port)]
-    return [*tool, "-o", *TINY, f"runner.infer_load_path={trained}"]
+    return [*tool, *options, "-o", *TINY, f"runner.infer_load_path={trained}"]
 
 
 @pytest.fixture(scope="module")
@@ -282,7 +282,17 @@ def test_every_answer_keeps_the_page_to_itself(client):
 
 def test_a_port_in_use_is_refused(address, trained):
     port = address.rsplit(":", 1)[1]
-    done = subprocess.run(demo(trained, port), capture_output=True, text=True, timeout=300)
+    assert refused(demo(trained, port)).endswith("Address already in use: name others.")
+
+
+def test_an_address_that_is_none_is_refused(trained):
+    sentence = refused(demo(trained, 0, "--host", "no.such.host"))
+    assert sentence.endswith("there is no such address: name others.")
+
+
+def refused(command):
+    """The sentence in which the tool refuses, its last."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 2
-    (sentence,) = done.stderr.splitlines()
-    assert sentence.endswith("Address already in use: name others.")
+    (*_, sentence) = done.stderr.splitlines()
+    return sentence
