@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import io
 import subprocess
-import warnings
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from paddle_maml.image_files import BrokenImage, class_files, read_image, to_uint8
 from PIL import EpsImagePlugin, Image
 from trees import drawing
@@ -167,48 +164,3 @@ def test_photographs_of_phones_are_not_passed_over_in_silence(tmp_path):
         (tmp_path / "a" / name).touch()
     found = class_files(tmp_path)
     assert [file.name for file in found["a"]] == ["1.HEIC", "2.JPG", "3.Png"]
-
-
-SOURCES = {
-    ".jpg": {"quality": 80},
-    ".png": {},
-    ".gif": {},
-    ".bmp": {},
-    ".webp": {},
-    ".tif": {},
-    ".ppm": {},
-}
-
-
-@pytest.fixture(scope="module")
-def sources():
-    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8))
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    carriers = (".jpg", ".png", ".webp")
-    return {
-        suffix: encoded(image, suffix, **options, **({"exif": exif} if suffix in carriers else {}))
-        for suffix, options in SOURCES.items()
-    }
-
-
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    suffix=st.sampled_from([*SOURCES]),
-    keep=st.floats(0, 1),
-    changes=st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), max_size=5),
-)
-def test_whatever_is_in_a_file_it_is_an_image_or_a_sentence(
-    sources, tmp_path, suffix, keep, changes
-):
-    content = bytearray(sources[suffix])
-    for place, byte in changes:
-        # Most that can go wrong lies in the first bytes.
-        content[int(place**3 * len(content))] = byte
-    content = bytes(content[: int(np.ceil(keep * len(content)))] if keep < 0.9 else content)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's, of what it mends
-        try:
-            assert read(tmp_path, content, suffix, 8, 3, "crop").shape == (3, 8, 8)
-        except BrokenImage as error:
-            assert f"image{suffix}" in str(error)
