@@ -83,7 +83,7 @@ def mutated(draw, wholes: Sequence[bytes], tokens: Sequence[bytes] = (b"\0",)) -
 def altered(draw, tree, values: st.SearchStrategy | None = None):
     """A tree of dicts and lists with odd values for some parts, others missing or renamed."""
     for _ in range(draw(st.integers(1, 3))):
-        tree = _altered(draw, tree, values or odd_values())
+        tree = _altered(draw, tree, odd_values() if values is None else values)
     return tree
 
 
