@@ -216,18 +216,24 @@ def test_processes_share_out_the_training_tasks(data, monkeypatch):
     assert sorted(shares[0] + shares[1]) == sorted(whole)
 
 
-def test_every_process_has_as_many_batches_whatever_its_workers(data, monkeypatch):
-    """15 tasks in batches of 4 for 2 processes: 3 batches of 2 tasks for each."""
+@pytest.mark.parametrize("workers", [0, 1, 2, 4])
+def test_two_processes_read_the_tasks_of_one_step_by_step(data, monkeypatch, workers):
+    """15 tasks in batches of 4: 3 steps, of 2 tasks for each process, whatever its workers."""
+
+    def steps(batch_size):
+        dataset = reader(data, tasks_per_epoch=15)
+        loader = DataLoader(dataset, batch_size=batch_size, drop_last=True, num_workers=workers)
+        return [as_bytes(zip(*(tensor.numpy() for tensor in batch))) for batch in loader]
+
+    one = steps(batch_size=4)
+    assert sum(one, []) == as_bytes(reader(data, tasks_per_epoch=12))
     monkeypatch.setattr(paddle.distributed, "get_world_size", lambda: 2)
+    shares = []
     for rank in range(2):
         monkeypatch.setattr(paddle.distributed, "get_rank", lambda rank=rank: rank)
-        found = []
-        for workers in (0, 2):
-            dataset = reader(data, tasks_per_epoch=15)
-            loader = DataLoader(dataset, batch_size=2, drop_last=True, num_workers=workers)
-            found.append(as_bytes([tensor.numpy() for tensor in batch] for batch in loader))
-        assert len(found[0]) == 3
-        assert found[0] == found[1]
+        shares.append(steps(batch_size=2))
+    assert [[len(step) for step in share] for share in shares] == [[2, 2, 2]] * 2
+    assert [sorted(a + b) for a, b in zip(*shares)] == [sorted(step) for step in one]
 
 
 def test_with_fleet_every_process_takes_a_whole_batch(data, monkeypatch):

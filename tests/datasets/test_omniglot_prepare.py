@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 from dataset_scripts import DATASETS, script
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from paddle_maml.errors import UserError
 from paddle_maml.image_directory import load_image_classes
 from PIL import Image
@@ -145,6 +147,18 @@ def test_paper_split_follows_its_seed(prepare):
     assert sorted(sum(split.values(), [])) == names
     assert split == prepare.paper_split(names[::-1], seed=0)
     assert split != prepare.paper_split(names, seed=1)
+
+
+@given(st.integers(0, 2**64))
+@settings(max_examples=30)
+def test_no_class_is_in_two_splits_whatever_the_seed(prepare, seed):
+    names = [f"{i:04d}" for i in range(1623)]
+    assert sorted(sum(prepare.paper_split(names, seed).values(), [])) == names
+
+
+def test_the_published_split_has_every_class_once(prepare):
+    published = sum(prepare.vinyals_split().values(), [])
+    assert len(published) == len({*published}) == 1623
 
 
 def test_an_archive_packed_anew_is_read_and_named_as_such(prepare, tmp_path, capsys):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from paddle_maml.episodes import check_enough, check_number, draw_episode, episode_rng
 from paddle_maml.errors import UserError
 from paddle_maml.image_classes import ImageClasses
@@ -16,6 +18,58 @@ def classes():
     images[:, 0, 0, 0] = 1 + np.repeat(range(5), 6)
     images[:, 0, 1, 1] = 100 + np.tile(range(6), 5)
     return ImageClasses(tuple("abcde"), images, np.arange(0, 31, 6))
+
+
+def numbered(counts: list[int]) -> ImageClasses:
+    """Classes of so many images; the corners of an image are its class, its number, 0 and 0."""
+    images = [[[c, i], [0, 0]] for c, count in enumerate(counts) for i in range(count)]
+    names = tuple(f"class {c}" for c in range(len(counts)))
+    return ImageClasses(names, np.array(images, np.uint8)[:, None], np.cumsum([0, *counts]))
+
+
+KEYS = st.tuples(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(["train", "valid", "test"]),
+    st.integers(0, 2**31 - 1),
+    st.integers(0, 2**31 - 1),
+)
+
+
+@given(
+    st.lists(st.integers(1, 6), min_size=1, max_size=12),
+    *(st.integers(1, 12), st.integers(1, 4), st.integers(0, 4)),
+    st.booleans(),
+    KEYS,
+)
+def test_a_task_has_different_classes_and_different_images_of_each(
+    counts, way, shot, query, rotation, key
+):
+    classes = numbered(counts)
+    try:
+        check_enough(classes, "here", way, shot, query)
+    except UserError:
+        assert len(counts) < way or min(counts) < shot + query
+        return
+    task = draw_episode(classes, episode_rng(*key), way, shot, query, rotation)
+    again = draw_episode(classes, episode_rng(*key), way, shot, query, rotation)
+    assert all(np.array_equal(*pair) for pair in zip(task, again))
+    numbers, quarters = divmod(task.classes, 4) if rotation else (task.classes, 0 * task.classes)
+    assert len({*numbers.tolist()}) == way
+    assert task.support_y.tolist() == np.repeat(range(way), shot).tolist()
+    assert task.query_y.tolist() == np.repeat(range(way), query).tolist()
+    images = np.concatenate([task.support_x, task.query_x])[:, 0]
+    seen = set()
+    for image, label in zip(images, np.concatenate([task.support_y, task.query_y])):
+        (c, i), rest = np.rot90(image, -quarters[label])
+        assert c == numbers[label] and i < counts[c] and not rest.any()
+        seen.add((c, i))
+    assert len(seen) == len(images) == way * (shot + query)
+
+
+@given(KEYS, KEYS)
+def test_another_key_gives_other_random_numbers(key, other):
+    draws = [episode_rng(*k).integers(2**63, size=2).tolist() for k in (key, other)]
+    assert (draws[0] == draws[1]) == (key == other)
 
 
 def test_a_class_is_turned_as_a_whole_and_never_meets_its_own_rotation(classes):
