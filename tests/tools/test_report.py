@@ -361,9 +361,9 @@ def test_the_page_can_be_put_elsewhere(tmp_path):
     ("content", "arguments", "sentence"),
     [
         (None, [], "is not a run: it has no run.json"),
-        ("{", [], "run.json cannot be read"),
-        ("[]", [], "run.json holds no keys"),
-        ("{}", [], "run.json has no config"),
+        ("{", [], "run.json is damaged: remove it"),
+        ("[]", [], "run.json is damaged: remove it"),
+        ("{}", [], "run.json is damaged: remove it"),
         ('{"config": {}}', ["--out", "nowhere/page.html"], "there is no directory nowhere"),
     ],
 )

@@ -21,7 +21,7 @@ import paddle
 
 from utils import intact
 from utils.checkpoint import GO_ON
-from utils.errors import writing
+from utils.errors import UserError, writing
 
 RUN, HISTORY = "run.json", "history.jsonl"
 SHAPING = ("runner.seed", "runner.epochs", "runner.train_batch_size", "runner.train_data_dir")
@@ -44,10 +44,9 @@ class History:
         ]
         self.began = time.time() - (lines[-1]["seconds"] if lines else 0)
         run = describe(config)
-        if step and (directory / RUN).is_file():  # how it began stays on record
-            began = json.loads((directory / RUN).read_text(encoding="utf-8"))
+        if step and (began := recorded(directory)):  # how it began stays on record
             again = {key: run[key] for key in ("command", "started")}
-            run |= {key: began[key] for key in again}
+            run |= {key: began[key] for key in again if key in began}
             run["resumed"] = [*began.get("resumed", []), again]
         write_text(directory / RUN, json.dumps(run, indent=2) + "\n")
         write_text(self.file, "".join(json.dumps(line) + "\n" for line in lines))
@@ -63,8 +62,7 @@ class History:
 
 def changed(directory: Path, config: dict) -> list[str]:
     """The settings, of those that shape training, that differ from those of the run so far."""
-    file = directory / RUN
-    before = json.loads(file.read_text(encoding="utf-8"))["config"] if file.is_file() else config
+    before = recorded(directory).get("config", config)
     return [
         key
         for key in sorted({*before, *config})
@@ -73,16 +71,46 @@ def changed(directory: Path, config: dict) -> list[str]:
     ]
 
 
+def recorded(directory: Path) -> dict:
+    """What run.json says, its `config` at least; nothing if there is none.
+
+    Raises
+    ------
+    UserError
+        If it is damaged.
+    """
+    file = directory / RUN
+    if not file.is_file():
+        return {}
+    try:
+        run = json.loads(file.read_text(encoding="utf-8"))
+        if not (isinstance(run["config"], dict) and isinstance(run.get("resumed", []), list)):
+            raise TypeError
+    except (OSError, LookupError, RecursionError, TypeError, ValueError) as error:
+        raise UserError(f"{file} is damaged: remove it to go on without what it says.") from error
+    return run
+
+
 def read(file: Path) -> list[dict]:
-    """The whole lines of a history; one that was cut short by a crash is left out."""
+    """The lines of a history up to the first that is none, as a crash leaves it."""
     lines = []
-    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
     for line in text.splitlines():
         try:
-            lines.append(json.loads(line))
-        except ValueError:
+            lines.append(_line(json.loads(line)))
+        except (LookupError, RecursionError, TypeError, ValueError):
             break
     return lines
+
+
+def _line(line: dict) -> dict:
+    """Raise unless it is one of a history."""
+    numbers = [line["epoch"], line["step"], line["seconds"], *dict.values(line["values"])]
+    if not all(type(number) in (int, float) for number in numbers):
+        raise TypeError
+    if line["split"] not in ("train", "valid") or not isinstance(line.get("summary", {}), dict):
+        raise ValueError
+    return line
 
 
 def describe(config: dict) -> dict:

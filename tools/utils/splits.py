@@ -62,12 +62,18 @@ def tested(reader, config: dict) -> str:
 def recorded(directory: Path) -> dict[str, list[str]] | None:
     """The classes of each split, as the training wrote them."""
     file = directory / SPLITS
+    if not file.is_file():
+        return None
     try:
-        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
-    except (OSError, ValueError) as error:
+        splits = json.loads(file.read_text(encoding="utf-8"))
+        lists = [splits[split] for split in ("train", "valid", "test")]
+        if not all(isinstance(name, str) for names in lists for name in names):
+            raise TypeError("a class has no name")
+    except (LookupError, OSError, RecursionError, TypeError, ValueError) as error:
         raise UserError(
             f"{file} cannot be read ({error}): remove it if the classes are the same."
         ) from error
+    return splits
 
 
 def _places(splits):

@@ -93,8 +93,7 @@ def begin(directory: Path, settings: dict) -> Record:
     A run that the trainer was started for by hand is taken over: its run.json has the settings.
     """
     record = read_record(directory)
-    if record is None and (directory / history.RUN).is_file():
-        run = json.loads((directory / history.RUN).read_text(encoding="utf-8"))
+    if record is None and (run := history.recorded(directory)):
         record = Record(shaping(run["config"]))
     if record is not None and record.settings == settings:
         return record

@@ -79,9 +79,7 @@ def read_run(directory: Path) -> Run:
             f"{directory} is not a run: it has no {history.RUN}; name the directory that a "
             "training wrote to (runner.model_save_path)."
         )
-    record = _read(directory / history.RUN)
-    if not isinstance(record.get("config"), dict):
-        raise UserError(f"{directory / history.RUN} has no config: it is damaged, train again.")
+    record = history.recorded(directory)
     meta_test = _read(directory / META_TEST) if (directory / META_TEST).is_file() else None
     if meta_test and not {f"{measure_of(meta_test)}_per_step", "ci95_per_step"} <= {*meta_test}:
         raise UserError(f"{directory / META_TEST} has no {measure_of(meta_test)}: meta-test again.")
