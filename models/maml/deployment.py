@@ -74,9 +74,8 @@ class AdaptedTask(NamedTuple):
     def export(self) -> Export:
         """The learner as a classifier; see its `save`."""
         support = self.support
-        export = self.learner.export(self.support_x, support.names, self.scale)
-        image = {**export.description["image"], "fit": self.fit}
-        noted = {"image": image, "support_images": np.diff(support.starts).tolist()}
+        export = self.learner.export(self.support_x, support.names, self.scale, self.fit)
+        noted = {"support_images": np.diff(support.starts).tolist()}
         if self.steps is not None:
             noted["inner_steps"] = self.steps
         return export._replace(description={**export.description, **noted})

@@ -27,6 +27,7 @@ from paddle_maml import (
     Siamese,
 )
 from paddle_maml.errors import UserError
+from paddle_maml.image_files import read_image
 from paddle_maml.pixel_scale import INK
 from PIL import Image
 
@@ -158,19 +159,24 @@ print(classifier.predict(numpy.eye(4)).tolist(), "net" in sys.modules)
     assert done.stdout.decode().splitlines()[-1] == f"{expected} False"
 
 
-def test_image_files_are_read_as_in_training(tmp_path):
+@pytest.mark.parametrize("fit", ["stretch", "crop"])
+def test_image_files_are_read_as_in_training(tmp_path, fit):
     paddle.seed(0)
-    pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 16), np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 24), np.uint8)
     files = [tmp_path / "0.bmp", tmp_path / "1.bmp"]
     for file, image in zip(files, pixels):
         Image.fromarray(image).save(file)
-    support_x = INK.values(pixels[:, None])
+    support_x = INK.values(np.stack([read_image(file, 16, 1, fit) for file in files]))
+    middle = np.array_equal(support_x, INK.values(pixels[:, None, :, 4:20]))
+    assert middle == (fit == "crop")
     learner = ProtoNet(conv4(None)).adapt(paddle.to_tensor(support_x), paddle.to_tensor([0, 1]))
-    learner.save(tmp_path / "saved", support_x, CLASSES[:2], INK)
+    learner.save(tmp_path / "saved", support_x, CLASSES[:2], INK, fit)
     classifier = paddle_maml.load(tmp_path / "saved")
     np.testing.assert_array_equal(classifier.read(*files), support_x)
     with pytest.raises(UserError, match="cannot read the image"):
         classifier.read(tmp_path / "saved" / PROGRAM)
+    with pytest.raises(ValueError, match="fit must be stretch or crop, not 'squeeze'"):
+        learner.save(tmp_path / "other", support_x, CLASSES[:2], INK, "squeeze")
 
 
 def alter(directory, change):

@@ -12,6 +12,7 @@ from . import exported
 from .batch_statistics import normalisation
 from .errors import UserError
 from .exported import Export
+from .image_files import check_form
 from .pixel_scale import PixelScale
 
 BATCH = 256  # images
@@ -68,7 +69,13 @@ class TaskClassifier:
         with paddle.no_grad():
             return probabilities(paddle.concat([layer(some) for some in batches(images)]))
 
-    def export(self, support_x, classes: Sequence[str], scale: PixelScale | None = None) -> Export:
+    def export(
+        self,
+        support_x,
+        classes: Sequence[str],
+        scale: PixelScale | None = None,
+        fit: str = "stretch",
+    ) -> Export:
         """What `save` writes; its parameters are the same."""
         support_x = self._taken(support_x)
         layer = self.standalone(support_x)
@@ -83,7 +90,9 @@ class TaskClassifier:
         description = {"input": {"shape": shape, "dtype": dtype}}
         if scale is not None:
             channels, side, _ = shape
-            description["image"] = {"side": side, "channels": channels, **scale._asdict()}
+            check_form(side, channels, fit)
+            form = {"side": side, "channels": channels, "fit": fit}
+            description["image"] = {**form, **scale._asdict()}
         description |= {"batch_norm": normalisation(layer), "classes": list(classes)}
         return Export(layer, [paddle.static.InputSpec([None, *shape], dtype, "image")], description)
 
@@ -93,6 +102,7 @@ class TaskClassifier:
         support_x,
         classes: Sequence[str],
         scale: PixelScale | None = None,
+        fit: str = "stretch",
     ) -> None:
         """Write a classifier that `paddle_maml.load`, and Paddle Inference, can run by itself.
 
@@ -114,12 +124,17 @@ class TaskClassifier:
         scale : PixelScale, optional
             How images (image, channels, side, side) were made numbers; with it a loaded classifier
             reads image files.
+        fit : {"stretch", "crop"}
+            With a scale: how image files that are not square are made so, by taking all of them or
+            the square in the middle.
 
         Raises
         ------
         UserError
             If there are not as many different names as the network has outputs, or it cannot be
             written there.
+        ValueError
+            If there is no such fit, or `support_x` with a scale are no images of 1 or 3 channels.
 
         Examples
         --------
@@ -132,7 +147,7 @@ class TaskClassifier:
         ...     "infer_cfg.yml" in os.listdir(directory)
         True
         """
-        exported.write(path, self.export(support_x, classes, scale))
+        exported.write(path, self.export(support_x, classes, scale, fit))
 
     def _taken(self, values) -> paddle.Tensor:
         """`values` as a tensor, of the dtype of the parameters unless they are whole numbers."""
