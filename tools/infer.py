@@ -60,7 +60,11 @@ def use_another(config: dict) -> str | None:
 
 
 def report(summary: dict, path: Path, directory: Path, config: dict, split: str) -> None:
-    """Print the meta-test and write it to `meta_test.json`."""
+    """Write the meta-test to `meta_test.json` and print it."""
+    if "nonfinite" not in summary:
+        how = {"split": split, "seed": config.get("runner.seed", 12345)}
+        written = {**summary, **how, "checkpoint": str(path.resolve())}
+        write_text(directory / "meta_test.json", json.dumps(finite(written), indent=2) + "\n")
     measure = measure_of(summary)
     print(f"inner steps  {measure}")
     scores = zip(summary[f"{measure}_per_step"], summary["ci95_per_step"])
@@ -72,12 +76,6 @@ def report(summary: dict, path: Path, directory: Path, config: dict, split: str)
         logger.warning(f"{summary['no_better']}.")
     way = f"{summary['way']}-way " if "way" in summary else ""
     print(f"{summary['tasks']} tasks, {way}{summary['shot']}-shot, {path.resolve()}")
-    summary |= {
-        "split": split,
-        "seed": config.get("runner.seed", 12345),
-        "checkpoint": str(path.resolve()),
-    }
-    write_text(directory / "meta_test.json", json.dumps(finite(summary), indent=2) + "\n")
 
 
 def finite(value):

@@ -44,6 +44,22 @@ def refused(output, *overrides, limit=None):
     return lines[0]
 
 
+def printing_to_a_full_disk(name, output):
+    """Exit code and lines of a tool whose standard output is /dev/full."""
+    where = [f"runner.model_save_path={output}", f"runner.infer_load_path={output}"]
+    command = [sys.executable, str(ROOT / f"tools/{name}.py"), "-m", str(CONFIG)]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*command, "-o", *TINY, *where],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=300,
+        )
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stderr.splitlines()
+
+
 def copy_of_first_epoch(trained, output):
     shutil.copytree(trained, output, symlinks=True)
     shutil.rmtree(output / "1")
@@ -53,6 +69,11 @@ def copy_of_first_epoch(trained, output):
 def assert_goes_on(tool, output, trained):
     tool("trainer", output, "runner.resume=true")
     assert (output / "1/rec.pdparams").read_bytes() == (trained / "1/rec.pdparams").read_bytes()
+
+
+def assert_same_epochs(output, trained):
+    for name in ("0/rec.pdparams", "1/rec.pdparams", "1/rec.pdopt"):
+        assert (output / name).read_bytes() == (trained / name).read_bytes()
 
 
 def contents(output):
@@ -105,3 +126,28 @@ def test_a_directory_that_may_not_be_written_to(tmp_path):
     output.mkdir(mode=0o555)
     sentence = refused(output)
     assert f"cannot write to {output} (Permission denied): name another directory." in sentence
+
+
+def test_what_cannot_be_printed_is_done_all_the_same(trained, tmp_path):
+    goes_on = "cannot write the log to standard output (No space left on device): the work goes on "
+    code, lines = printing_to_a_full_disk("trainer", tmp_path)
+    assert code == 0 and len([line for line in lines if line.startswith(goes_on)]) == 1
+    assert_same_epochs(tmp_path, trained)
+    code, lines = printing_to_a_full_disk("infer", tmp_path)
+    assert code == 2 and (tmp_path / "meta_test.json").is_file()
+    sentence = "cannot write to standard output (No space left on device): make room there."
+    assert lines[-1] == f"infer.py: {sentence}"
+
+
+def test_a_full_disk_under_visualdl_alone(tool, trained, mounted, tmp_path):
+    disk = mounted("size=64k")
+    (disk / "filling").write_bytes(b"x" * 65536)
+    (tmp_path / "visualDL_log").symlink_to(disk)
+    tool("trainer", tmp_path, "runner.use_visual=true")
+    assert_same_epochs(tmp_path, trained)
+
+
+def test_no_directory_for_visualdl(tmp_path):
+    (tmp_path / "visualDL_log").touch()
+    sentence = refused(tmp_path, "runner.use_visual=true")
+    assert f"cannot write to {tmp_path}/visualDL_log (Not a directory): name another" in sentence

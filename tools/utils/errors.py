@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 NOT_HERE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 REMEDIES = {
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room there"),
+    **dict.fromkeys(FULL, "make room there"),
     **dict.fromkeys(NOT_HERE, "name another directory"),
     errno.EFBIG: "raise the limit of a file's size (ulimit -f)",
 }
@@ -45,10 +46,12 @@ def writing(target, then: str = ""):
     try:
         yield
     except OSError as error:
-        remedy = REMEDIES.get(error.errno, "look after the disk")
-        raise UserError(
-            f"cannot write to {target} ({error.strerror or error}): {remedy}{then}."
-        ) from error
+        raise _unwritable(target, error, then) from error
+
+
+def _unwritable(target, error: OSError, then: str = "") -> UserError:
+    remedy = REMEDIES.get(error.errno, "look after the disk")
+    return UserError(f"cannot write to {target} ({error.strerror or error}): {remedy}{then}.")
 
 
 @contextmanager
@@ -71,14 +74,23 @@ def run(main) -> None:
     name = Path(sys.argv[0]).name
     try:
         main()
+        sys.stdout.flush()
     except KeyboardInterrupt:
         print(f"{name}: interrupted", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:  # as of `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more()
         sys.exit(141)
     except (Exception, Stopped) as error:
+        if isinstance(error, OSError) and error.filename is None and error.errno in FULL:
+            _write_no_more()
+            error = _unwritable("standard output", error)
         if not hasattr(error, "exit_code"):
-            raise
+            raise error
         print(f"{name}: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+
+
+def _write_no_more():
+    """Let go what is left to print, which would fail again at the process's end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -25,12 +25,25 @@ def start_log() -> None:
 
 
 class Log(logging.StreamHandler):
-    """Ends the tool, as `print` would, where nobody reads on: of `| head`."""
+    """Ends the tool, as `print` would, where nobody reads on: of `| head`. On a full disk the work
+    goes on, which one sentence on standard error says.
+    """
+
+    failed = False
 
     def handleError(self, record):  # noqa: N802
-        if isinstance(sys.exc_info()[1], BrokenPipeError):
+        error = sys.exc_info()[1]
+        if isinstance(error, BrokenPipeError):
             raise
-        super().handleError(record)
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self.failed:
+            self.failed = True
+            print(
+                f"cannot write the log to standard output ({error.strerror}): the work goes on "
+                "without it.",
+                file=sys.stderr,
+            )
 
 
 def values(metrics, names, tensors, metric=METRIC) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from utils.errors import needing
+from utils.errors import needing, writing
 from utils.measure import measure_of
 from utils.picture import episode_picture
 
@@ -32,7 +32,8 @@ class Visual:
 
     def __init__(self, directory: Path, name: str):
         self.directory = directory / DIRECTORY
-        self.writer = log_writer()(str(self.directory / name))
+        with writing(self.directory):  # later on VisualDL itself warns of that, and goes on
+            self.writer = log_writer()(str(self.directory / name))
 
     def add(self, split: str, epoch, step: int, values: dict, summary: dict | None = None) -> None:
         """Add values by name, and what the model's summary tells of inner steps."""
