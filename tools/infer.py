@@ -25,33 +25,55 @@ def main():
     _, config, model_class = open_tool(__doc__)
     randomness.seed(config.get("runner.seed", 12345))
     directory = path_of(config, config.get("runner.infer_load_path", "model_output"))
-    found = checkpoints(directory, config)
-    model = model_class.create_model(config)
+    together = config.get("runner.infer_ensemble", 1)
+    if together > 1 and not hasattr(model_class, "create_ensemble"):
+        raise UserError("runner.infer_ensemble: this model has no create_ensemble: leave it out.")
+    members = [model_class.create_model(config) for _ in range(together)]
+    found = checkpoints(directory, config, getattr(model_class, "lower_is_better", False))
+    model = members[0] if together == 1 else model_class.create_ensemble(members)
     loader = create_loader(config, "test", drop_last=foreign(model_class))  # as PaddleRec's infer
     splits.check_unseen(directory, loader.reader)
     visual = Visual(directory, "infer") if config.get("runner.use_visual", False) else None
-    for number, path in enumerate(found):
-        logger.info(f"load model {path}")
-        checkpoint.load(path, model, use=use_another(config))
-        name = path.resolve().name
+    for number, paths in enumerate(found):
+        for path, member in zip(paths, members):
+            logger.info(f"load model {path}")
+            checkpoint.load(path, member, use=use_another(config))
+        name = "+".join(path.resolve().name for path in paths)
         metrics, names, tensors = evaluate(model_class, model, loader, name, config)
         summary = None
         if hasattr(model_class, "summary"):
             summary = model_class.summary(metrics, config)
-            report(summary, path, directory, config, splits.tested(loader.reader, config))
+            report(summary, paths, directory, config, splits.tested(loader.reader, config))
         if visual:
             visual.add("infer", name, number, measured(metrics, names, tensors), summary)
 
 
-def checkpoints(directory: Path, config: dict) -> Iterable[Path]:
-    """The epochs that the configuration asks for, or the best."""
+def checkpoints(directory: Path, config: dict, lower_is_better: bool) -> Iterable[list[Path]]:
+    """What is to be tested: the best epoch, the best that answer together, or one after the other
+    of those that the configuration asks for.
+    """
     first, end = config.get("runner.infer_start_epoch"), config.get("runner.infer_end_epoch")
+    together = config.get("runner.infer_ensemble", 1)
     if first is None and end is None:
-        return [checkpoint.best_or_last(directory)]
+        if together == 1:
+            return [[checkpoint.best_or_last(directory)]]
+        best = checkpoint.by_validation(directory, lower_is_better)
+        if len(best) < together:
+            raise UserError(
+                f"runner.infer_ensemble is {together}, but {directory} has {len(best)} epochs "
+                "that were validated: ask for as many."
+            )
+        return [best[:together]]
+    if together > 1:
+        raise UserError(
+            "runner.infer_ensemble takes the epochs that are best in validation: leave out "
+            "runner.infer_start_epoch and infer_end_epoch."
+        )
     first, end = first or 0, required(config, "runner.infer_end_epoch")
     if end <= first:
         raise UserError("runner.infer_end_epoch has to lie above runner.infer_start_epoch.")
-    return (directory / str(epoch) for epoch in range(first, end))  # lest a wrong end fill memory
+    epochs = range(first, end)  # one by one, lest a wrong end fill memory
+    return ([directory / str(epoch)] for epoch in epochs)
 
 
 def use_another(config: dict) -> str | None:
@@ -59,11 +81,15 @@ def use_another(config: dict) -> str | None:
     return "test it with runner.infer_start_epoch" if "runner.infer_end_epoch" in config else None
 
 
-def report(summary: dict, path: Path, directory: Path, config: dict, split: str) -> None:
+def report(summary: dict, paths: list[Path], directory: Path, config: dict, split: str) -> None:
     """Write the meta-test to `meta_test.json` and print it."""
+    where = str(paths[0].resolve())
     if "nonfinite" not in summary:
         how = {"split": split, "seed": config.get("runner.seed", 12345)}
-        written = {**summary, **how, "checkpoint": str(path.resolve())}
+        how["checkpoint"] = where
+        if len(paths) > 1:
+            how["ensemble"] = [path.name for path in paths]
+        written = {**summary, **how}
         write_text(directory / "meta_test.json", json.dumps(finite(written), indent=2) + "\n")
     measure = measure_of(summary)
     print(f"inner steps  {measure}")
@@ -71,11 +97,12 @@ def report(summary: dict, path: Path, directory: Path, config: dict, split: str)
     for step, (mean, ci) in enumerate(scores):
         print(f"{step:11d}  {shown(measure, mean, ci)}")
     if "nonfinite" in summary:
-        raise UserError(f"{path}: {summary['nonfinite']}.")
+        raise UserError(f"{where}: {summary['nonfinite']}.")
     if "no_better" in summary:
         logger.warning(f"{summary['no_better']}.")
     way = f"{summary['way']}-way " if "way" in summary else ""
-    print(f"{summary['tasks']} tasks, {way}{summary['shot']}-shot, {path.resolve()}")
+    others = f" with {len(paths) - 1} more" if len(paths) > 1 else ""
+    print(f"{summary['tasks']} tasks, {way}{summary['shot']}-shot, {where}{others}")
 
 
 def finite(value):

@@ -15,7 +15,7 @@ from algorithms import adaptation, algorithm_title, create_algorithm
 from demonstration import Demonstration
 from net import create_net
 from own_network import refuse_impossible_own
-from paddle_maml import MAML
+from paddle_maml import MAML, Ensemble
 from paddle_maml.errors import UserError
 from paddle_maml.functional import linear, nan_unless_finite, trainable
 from paddle_maml.metrics import meta_test_metrics
@@ -160,6 +160,10 @@ class DygraphModel:
             **problem.protocol(setting),
             **remarks(meta_test, problem, setting),
         }
+
+    def create_ensemble(self, models):
+        """What `tools/infer.py` tests with `runner.infer_ensemble`."""
+        return Ensemble(models, self.problem.join)
 
     def title(self, config) -> str:
         """The experiment in words."""

@@ -6,6 +6,7 @@ from typing import Callable, NamedTuple
 
 from adapted_episode import adapted_curves, adapted_episode
 from paddle.nn import functional
+from paddle_maml.ensemble import mean_probabilities
 
 
 class Problem(NamedTuple):
@@ -23,6 +24,7 @@ class Problem(NamedTuple):
     score: Callable
     losses: Callable
     title: Callable  # the settings -> the kind of task in words
+    join: Callable  # outputs (network, ...) -> the answer of an ensemble
     protocol: Callable  # the settings -> what else a summary says of how it was measured
     episode: Callable  # one task to look at, as `adapted_episode` makes it
 
@@ -51,6 +53,7 @@ CLASSIFICATION = Problem(
     shown=lambda score: f"{100 * score:.2f} %",
     score=accuracy,
     losses=cross_entropies,
+    join=mean_probabilities,
     title=lambda setting: f"{setting.n_way}-way {setting.k_spt}-shot",
     protocol=lambda setting: {
         "way": setting.n_way,
@@ -67,6 +70,7 @@ REGRESSION = Problem(
     shown=lambda score: f"{score:.4g}",
     score=squared_errors,
     losses=squared_errors,
+    join=lambda outputs: outputs.mean(0),
     title=lambda setting: f"{setting.k_spt}-shot regression{', oracle' if setting.oracle else ''}",
     protocol=lambda setting: {"oracle": setting.oracle},
     episode=lambda maml, *task, steps, scale: adapted_curves(maml, *task, steps),

@@ -69,6 +69,31 @@ def test_epochs_can_be_chosen(tool, output, first, end, epochs):
     assert summary(output)["checkpoint"] == str(output / epochs[-1])
 
 
+def test_the_best_epochs_answer_together(tool, output, refusal):
+    printed = tool("infer", output, "runner.infer_ensemble=2")
+    best = (output / "best").resolve().name
+    both = [best, "0" if best == "1" else "1"]
+    assert re.findall(r"load model \S+/(\w+)$", printed, re.MULTILINE) == both
+    found = summary(output)
+    assert (found["checkpoint"], found["ensemble"]) == (str(output / best), both)
+    sentence = refusal("infer", "runner.infer_ensemble=3", output=output)
+    assert "has 2 epochs that were validated: ask for as many." in sentence
+    chosen = ["runner.infer_ensemble=2", "runner.infer_end_epoch=2"]
+    assert "leave out runner.infer_start_epoch" in refusal("infer", *chosen, output=output)
+
+
+def test_a_network_with_itself_says_what_it_says_alone(tool, output):
+    tool("infer", output)
+    alone = summary(output)
+    worse = output / ("0" if (output / "best").resolve().name == "1" else "1")
+    shutil.copyfile((output / "best/rec.pdparams").resolve(), worse / "rec.pdparams")
+    (worse / "SHA256SUMS").unlink()  # as PaddleRec's checkpoints have none
+    tool("infer", output, "runner.infer_ensemble=2")
+    twice = summary(output)
+    assert twice["accuracy_per_step"] == alone["accuracy_per_step"]
+    assert twice["loss_per_step"] == pytest.approx(alone["loss_per_step"], rel=1e-5)
+
+
 def test_no_checkpoint(refusal):
     assert "there is no checkpoint in " in refusal("infer")
 

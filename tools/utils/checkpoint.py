@@ -96,16 +96,23 @@ def prune(directory: Path, keep: int) -> None:
 
 def mark_best(directory: Path, lower_is_better: bool = False) -> None:
     """Let `best` point to the first epoch whose first validation metric is highest, or lowest."""
-    ranks = {epoch: _rank(directory / str(epoch), lower_is_better) for epoch in epochs(directory)}
-    validated = {epoch: rank for epoch, rank in ranks.items() if rank is not None}
-    if not validated:
+    ranked = by_validation(directory, lower_is_better)
+    if not ranked:
         return
     link = directory / f".{BEST}.unfinished"
     with writing(directory / BEST, GO_ON):
         link.unlink(missing_ok=True)
-        link.symlink_to(str(max(validated, key=validated.get)))
+        link.symlink_to(ranked[0].name)
         os.replace(link, directory / BEST)
         intact.sync(directory)
+
+
+def by_validation(directory: Path, lower_is_better: bool = False) -> list[Path]:
+    """The epochs that were validated, from the best to the worst."""
+    ranks = {epoch: _rank(directory / str(epoch), lower_is_better) for epoch in epochs(directory)}
+    validated = {epoch: rank for epoch, rank in ranks.items() if rank is not None}
+    ranked = sorted(validated, key=validated.get, reverse=True)  # of equal ones the first is first
+    return [directory / str(epoch) for epoch in ranked]
 
 
 def epochs(directory: Path) -> list[int]:

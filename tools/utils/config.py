@@ -35,6 +35,7 @@ RUNNER = {
     "infer_load_path": str,
     "infer_start_epoch": int,
     "infer_end_epoch": int,
+    "infer_ensemble": int,
     "save_seconds": (int, float),
     "broken_images": int,
     "image_cache": str,
@@ -62,6 +63,7 @@ AT_LEAST_ONE = (
     "print_interval",
     "task_chunk",
     "keep_checkpoints",
+    "infer_ensemble",
 )
 MOST = dict.fromkeys(RUNNER, 2**31 - 1) | {"seed": 2**32 - 1}  # Paddle's and numpy's
 AT_LEAST_ZERO = (

@@ -4,6 +4,7 @@ from . import cpu
 from .check import Check
 from .classifier import Classifier, load
 from .clipping import ClipByNorm, ClipByValue
+from .ensemble import Ensemble
 from .learner import Learner
 from .maml import MAML
 from .maml_plus_plus import MAMLPlusPlus
@@ -24,6 +25,7 @@ __all__ = [
     "Classifier",
     "ClipByNorm",
     "ClipByValue",
+    "Ensemble",
     "FineTune",
     "Learner",
     "MAMLPlusPlus",

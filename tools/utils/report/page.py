@@ -73,7 +73,8 @@ def headline(run: Run) -> str:
         score = _bare(measure).lower()
         facts = [f"Meta-test: {score} on queries after adaptation", *protocol(summary)]
         if "checkpoint" in summary:
-            facts.append(f"Checkpoint of epoch {Path(summary['checkpoint']).name}")
+            together = summary.get("ensemble", [Path(summary["checkpoint"]).name])
+            facts.append(f"Checkpoint of epoch {', '.join(together)}")
     elif validation:
         name = next(iter(validation["values"]))
         value = _value(name, validation["values"])

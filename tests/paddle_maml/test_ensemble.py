@@ -1,0 +1,48 @@
+"""Networks that answer together, against the mean of their probabilities."""
+
+from __future__ import annotations
+
+import numpy as np
+import paddle
+import pytest
+from few_shot import log_softmax
+from paddle_maml import MAML, Ensemble, MAMLPlusPlus
+
+
+@pytest.fixture
+def tasks():
+    generator = np.random.default_rng(0)
+    support_x, query_x = (generator.normal(size=(4, n, 3)).astype("float32") for n in (6, 5))
+    return paddle.to_tensor(support_x), paddle.to_tensor([[0, 0, 1, 1, 2, 2]] * 4), query_x
+
+
+def test_the_probabilities_are_the_mean_of_the_members(tasks):
+    support_x, support_y, query_x = tasks
+    members = [MAML(paddle.nn.Linear(3, 3), 0.5), MAMLPlusPlus(paddle.nn.Linear(3, 3), 0.5, 2)]
+    found = Ensemble(members).path_logits(support_x, support_y, paddle.to_tensor(query_x), 3)
+    each = [
+        [m.adapt(x, y, steps)(paddle.to_tensor(q)).numpy() for x, y, q in zip(*tasks)]
+        for m in members
+        for steps in [3]
+    ]
+    expected = np.exp(log_softmax(np.array(each))).mean(0)
+    assert found.shape == [4, 4, 5, 3]
+    np.testing.assert_allclose(np.exp(log_softmax(found[-1].numpy())), expected, rtol=1e-5)
+
+
+def test_other_answers_are_joined_as_is_said(tasks):
+    support_x, _, query_x = tasks
+    targets = support_x.sum(-1, keepdim=True)
+    loss = paddle.nn.functional.mse_loss
+    members = [MAML(paddle.nn.Linear(3, 1), 0.1, loss=loss) for _ in range(3)]
+    sets = support_x, targets, paddle.to_tensor(query_x)
+    found = Ensemble(members, lambda outputs: outputs.mean(0)).path_logits(*sets, 2)
+    expected = np.mean([m.path_logits(*sets, 2).numpy() for m in members], 0)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5)
+
+
+def test_all_parameters_are_those_of_the_members():
+    members = [MAML(paddle.nn.Linear(3, 2), 0.1) for _ in range(2)]
+    ensemble = Ensemble(members)
+    assert len(ensemble.parameters()) == 4
+    assert not ensemble.eval().members[0].training
