@@ -9,7 +9,9 @@ it takes, and then as many as fit, so that a schedule of the learning rate ends 
 Starting the trainer and validating count as training, that first epoch does not. A machine that is
 busier than then takes longer than the budget: tables show the time that was really taken.
 
-With --render or --plots nothing is run: tables and plots show what is there.
+With --keep, --render or --plots nothing is run. --keep copies the records of what was finished,
+small text files without checkpoints or paths; tables and plots show what is in --out, which may be
+such records, too.
 """
 
 from __future__ import annotations
@@ -22,8 +24,9 @@ from pathlib import Path
 import utils.before_paddle  # noqa: F401
 
 # isort: split
-from utils.errors import PLOTS, UserError, needing, run
+from utils.errors import PLOTS, UserError, needing, run, writing
 from utils.experiments.listing import Listing, read_listing
+from utils.experiments.records import keep
 from utils.experiments.running import ToolFailed, carry_out
 from utils.experiments.tables import render
 from utils.history import write_text
@@ -34,11 +37,13 @@ def main():
     arguments = parse_arguments()
     start_log()
     listing, out = read_listing(arguments.list), Path(arguments.out)
+    if arguments.keep:
+        keep_all(listing, out, Path(arguments.keep))
     if arguments.render:
         render_file(Path(arguments.render), listing, out)
     if arguments.plots:
         draw_plots(listing, out)
-    if arguments.render or arguments.plots:
+    if arguments.keep or arguments.render or arguments.plots:
         return
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     names = arguments.only.split(",") if arguments.only else None
@@ -57,6 +62,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--out", metavar="DIR", default="output_experiments", help="holds NAME-SEED of each run"
     )
+    parser.add_argument("--keep", metavar="DIR", help="copy the records of finished runs there")
     parser.add_argument(
         "--render", metavar="FILE", help="write the tables between the markers in a document"
     )
@@ -75,6 +81,14 @@ def carry_out_all(listing: Listing, names: list[str] | None, out: Path) -> list[
                 failed.append(f"{experiment.name}-{seed}")
                 logger.error(f"{failed[-1]}: {error}")
     return failed
+
+
+def keep_all(listing: Listing, out: Path, kept: Path) -> None:
+    with writing(kept):
+        for experiment in listing.experiments.values():
+            for seed in experiment.seeds:
+                if keep(experiment, seed, out, kept):
+                    logger.info(f"{experiment.name}-{seed}: its record is in {kept}")
 
 
 def render_file(file: Path, listing: Listing, out: Path) -> None:

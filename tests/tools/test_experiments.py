@@ -243,6 +243,26 @@ def test_tables_show_each_seed_and_their_spread_and_nothing_else_changes(ended, 
     assert rows[6][:4] == ["Tiny", "98.7 ± 0.4 %, A paper", *cells[1:]]
 
 
+def test_kept_records_make_the_same_tables_and_plots_without_paths(ended, tmp_path):
+    from utils.experiments.curves import validations
+
+    kept = tmp_path / "kept"
+    done = run(ended.list, ended.out, "--keep", str(kept))
+    assert done.returncode == 0, done.stderr
+    assert re.findall(r"(\S+): its record is in", done.stdout) == ["tiny-1", "tiny-2"]
+    files = {file.relative_to(kept).as_posix(): file.read_text() for file in kept.glob("*/*")}
+    names = ("experiment.json", "history.jsonl", "meta_test.json", "run.json")
+    assert {*files} == {f"tiny-{seed}/{name}" for seed in (1, 2) for name in names}
+    places = str(ended.out), str(ROOT)
+    assert not [name for name, text in files.items() if any(p in text for p in places)]
+    shown = []
+    for out in (ended.out, kept):
+        listing = read_listing(str(ended.list))
+        shown.append([tables.markdown(table, out) for table in listing.tables.values()])
+        shown[-1].append([validations(plot, out) for plot in listing.plots.values()])
+    assert shown[0] == shown[1]
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
