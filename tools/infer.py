@@ -28,9 +28,11 @@ def main():
     together = config.get("runner.infer_ensemble", 1)
     if together > 1 and not hasattr(model_class, "create_ensemble"):
         raise UserError("runner.infer_ensemble: this model has no create_ensemble: leave it out.")
-    members = [model_class.create_model(config) for _ in range(together)]
+    model = model_class.create_model(config)
     found = checkpoints(directory, config, getattr(model_class, "lower_is_better", False))
-    model = members[0] if together == 1 else model_class.create_ensemble(members)
+    members = [model, *(model_class.create_model(config) for _ in range(together - 1))]
+    if together > 1:
+        model = model_class.create_ensemble(members)
     loader = create_loader(config, "test", drop_last=foreign(model_class))  # as PaddleRec's infer
     splits.check_unseen(directory, loader.reader)
     visual = Visual(directory, "infer") if config.get("runner.use_visual", False) else None
@@ -85,8 +87,7 @@ def report(summary: dict, paths: list[Path], directory: Path, config: dict, spli
     """Write the meta-test to `meta_test.json` and print it."""
     where = str(paths[0].resolve())
     if "nonfinite" not in summary:
-        how = {"split": split, "seed": config.get("runner.seed", 12345)}
-        how["checkpoint"] = where
+        how = {"split": split, "seed": config.get("runner.seed", 12345), "checkpoint": where}
         if len(paths) > 1:
             how["ensemble"] = [path.name for path in paths]
         written = {**summary, **how}
