@@ -45,4 +45,5 @@ def test_all_parameters_are_those_of_the_members():
     members = [MAML(paddle.nn.Linear(3, 2), 0.1) for _ in range(2)]
     ensemble = Ensemble(members)
     assert len(ensemble.parameters()) == 4
-    assert not ensemble.eval().members[0].training
+    ensemble.eval()
+    assert not ensemble.members[0].training
