@@ -86,9 +86,8 @@ def carry_out_all(listing: Listing, names: list[str] | None, out: Path) -> list[
 def keep_all(listing: Listing, out: Path, kept: Path) -> None:
     with writing(kept):
         for experiment in listing.experiments.values():
-            for seed in experiment.seeds:
-                if keep(experiment, seed, out, kept):
-                    logger.info(f"{experiment.name}-{seed}: its record is in {kept}")
+            for name in keep(experiment, out, kept):
+                logger.info(f"{name}: its record is in {kept}")
 
 
 def render_file(file: Path, listing: Listing, out: Path) -> None:

@@ -21,9 +21,7 @@ def test_the_probabilities_are_the_mean_of_the_members(tasks):
     members = [MAML(paddle.nn.Linear(3, 3), 0.5), MAMLPlusPlus(paddle.nn.Linear(3, 3), 0.5, 2)]
     found = Ensemble(members).path_logits(support_x, support_y, paddle.to_tensor(query_x), 3)
     each = [
-        [m.adapt(x, y, steps)(paddle.to_tensor(q)).numpy() for x, y, q in zip(*tasks)]
-        for m in members
-        for steps in [3]
+        [m.adapt(x, y, 3)(paddle.to_tensor(q)).numpy() for x, y, q in zip(*tasks)] for m in members
     ]
     expected = np.exp(log_softmax(np.array(each))).mean(0)
     assert found.shape == [4, 4, 5, 3]

@@ -24,14 +24,13 @@ TINY = [
 
 
 def run_tool(
-    name: str, output: Path, *overrides: str, config=CONFIG
+    name: str, output: Path, *overrides: str, config=CONFIG, stdout=subprocess.PIPE
 ) -> subprocess.CompletedProcess:
     """Run tools/{name}.py on a tiny setting, its checkpoints in `output`."""
     where = [f"runner.model_save_path={output}", f"runner.infer_load_path={output}"]
     command = [sys.executable, str(ROOT / "tools" / f"{name}.py"), "-m", str(config)]
-    return subprocess.run(
-        [*command, "-o", *TINY, *where, *overrides], capture_output=True, text=True, timeout=300
-    )
+    command += ["-o", *TINY, *where, *overrides]
+    return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=300)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from tools.conftest import CONFIG, ROOT, TINY
+from tools.conftest import CONFIG, ROOT, TINY, run_tool
 from utils import checkpoint
 
 
@@ -46,16 +46,8 @@ def refused(output, *overrides, limit=None):
 
 def printing_to_a_full_disk(name, output):
     """Exit code and lines of a tool whose standard output is /dev/full."""
-    where = [f"runner.model_save_path={output}", f"runner.infer_load_path={output}"]
-    command = [sys.executable, str(ROOT / f"tools/{name}.py"), "-m", str(CONFIG)]
     with open("/dev/full", "w") as full:
-        done = subprocess.run(
-            [*command, "-o", *TINY, *where],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=300,
-        )
+        done = run_tool(name, output, stdout=full)
     assert "Traceback" not in done.stderr
     return done.returncode, done.stderr.splitlines()
 

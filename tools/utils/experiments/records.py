@@ -6,37 +6,36 @@ They have the names that the runner's own have, so that tables and plots are mad
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from utils import history
 from utils.experiments.listing import Experiment
-from utils.experiments.running import META_TEST, directory_of, read_record, write_record
+from utils.experiments.running import META_TEST, directory_of, write_record
+from utils.experiments.tables import results
 from utils.history import write_text
 
 MACHINE = "processor", "cores", "device"
 
 
-def keep(experiment: Experiment, seed: int, out: Path, kept: Path) -> bool:
-    """Copy the record of a run from `out` to `kept` if it was run to the end with these settings.
+def keep(experiment: Experiment, out: Path, kept: Path) -> Iterable[str]:
+    """Copy the records of runs that tables show from `out` to `kept`; yields their names.
 
     What is kept of the history are the validations.
     """
-    source, target = (directory_of(experiment, seed, directory) for directory in (out, kept))
-    record = read_record(source)
-    if record is None or not record.tested or record.settings != experiment.settings(seed):
-        return False
-    target.mkdir(parents=True, exist_ok=True)
-    run = history.recorded(source)
-    how = {key: run[key] for key in ("started", "versions", "processes")}
-    machine = {key: run["machine"][key] for key in MACHINE}
-    _write(target / history.RUN, {**how, "machine": machine, "config": record.settings})
-    meta_test = json.loads((source / META_TEST).read_text(encoding="utf-8"))
-    _write(target / META_TEST, {key: meta_test[key] for key in meta_test if key != "checkpoint"})
-    lines = [line for line in history.read(source / history.HISTORY) if line["split"] == "valid"]
-    lines = [json.dumps({k: line[k] for k in line if k != "summary"}) + "\n" for line in lines]
-    write_text(target / history.HISTORY, "".join(lines))
-    write_record(target, record)
-    return True
+    for seed, record, meta_test in results(experiment, out):
+        source, target = (directory_of(experiment, seed, directory) for directory in (out, kept))
+        target.mkdir(parents=True, exist_ok=True)
+        run = history.recorded(source)
+        how = {key: run[key] for key in ("started", "versions", "processes")}
+        machine = {key: run["machine"][key] for key in MACHINE}
+        _write(target / history.RUN, {**how, "machine": machine, "config": record.settings})
+        _write(target / META_TEST, {k: meta_test[k] for k in meta_test if k != "checkpoint"})
+        lines = [x for x in history.read(source / history.HISTORY) if x["split"] == "valid"]
+        lines = [json.dumps({k: x[k] for k in x if k != "summary"}) + "\n" for x in lines]
+        write_text(target / history.HISTORY, "".join(lines))
+        write_record(target, record)
+        yield target.name
 
 
 def _write(file: Path, content: dict) -> None:
