@@ -98,7 +98,7 @@ def report(summary: dict, paths: list[Path], directory: Path, config: dict, spli
     for step, (mean, ci) in enumerate(scores):
         print(f"{step:11d}  {shown(measure, mean, ci)}")
     if "nonfinite" in summary:
-        raise UserError(f"{where}: {summary['nonfinite']}.")
+        raise UserError(f"{paths[0]}: {summary['nonfinite']}.")
     if "no_better" in summary:
         logger.warning(f"{summary['no_better']}.")
     way = f"{summary['way']}-way " if "way" in summary else ""

@@ -110,7 +110,7 @@ def start(target, monkeypatch):
                 batches(loader)
                 next(iter(loader.reader))
         if target in path_of(config, config.get("runner.model_save_path", "out")).parents:
-            checkpoints(make_save_path(config), config)
+            checkpoints(make_save_path(config), config, lower_is_better=False)
 
     run(dumped(VALID))  # whatever is imported when it is needed is imported by now
     return run
