@@ -55,7 +55,7 @@ TIME = re.compile(r"(cost: |ips: |speed: |epoch time:? ?)[\d.]+")
 AFTER_METRICS = re.compile(r",[ :]*(?:avg_reader_cost|speed|epoch time).*")
 SAME = "same bytes"
 # PaddleRec's trainer leaves none of these.
-OWN_FILES = {"history.jsonl", "run.json", "training.json"}
+OWN_FILES = {"history.jsonl", "run.json", "training.json", "SHA256SUMS", ".lock"}
 VERDICT = (
     *("model", "training's lines", "parameters", "files", "infer's lines, same parameters"),
     "PaddleRec's own two runs",

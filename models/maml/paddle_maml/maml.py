@@ -175,8 +175,9 @@ class MAML(paddle.nn.Layer):
 
         Holds it to finite differences of the whole meta-step along a random direction; where order
         is 1, of a meta-step whose inner gradients are held fixed, which is what first order asks
-        for. Both in float64, since differences in float32 could not tell. The net, its buffers and
-        all random states stay as they are. Takes as long as some twenty meta-steps of one task.
+        for. Both in float64 (float32 where the net runs in no other), since differences in float32
+        could not tell. The net, its buffers and all random states stay as they are. Takes as long
+        as some twenty meta-steps of one task.
 
         Parameters
         ----------

@@ -61,8 +61,8 @@ def twice_differentiable():
     Raises
     ------
     NotImplementedError
-        Inside the context, by the operators in `impossible.WAYS_OUT` for an input that autograd
-        follows; it says what to do instead.
+        Inside the context, by the operators in `impossible.WAYS_OUT` for an input, and by
+        `grid_sample` for a grid, that autograd follows; it says what to do instead.
 
     Examples
     --------
