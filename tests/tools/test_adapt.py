@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 import shutil
 import subprocess
@@ -57,7 +58,7 @@ def expected(trained, images):
 
 
 def rows(file) -> tuple[list[str], list[list[str]]]:
-    with open(file, encoding="utf-8", newline="") as lines:
+    with open(file, encoding="utf-8", errors="surrogateescape", newline="") as lines:
         header, *found = csv.reader(lines)
     return header, found
 
@@ -124,6 +125,25 @@ def test_fewer_classes_loose_images_and_a_broken_one(trained, images, tmp_path):
     assert "of 2 images" in printed
     assert len(rows(output / "predictions.csv")[1]) == 5
     assert (output / "predictions.png").read_bytes() != before
+
+
+def test_names_that_are_no_utf8_are_written_as_they_are(trained, images, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-8:strict")
+    name = os.fsdecode(b"Gr\xfc\xdfe")
+    for part in ("support", "query"):
+        shutil.copytree(images / part, tmp_path / part)
+        (tmp_path / part / CLASSES[0]).rename(tmp_path / part / name)
+    image = next((tmp_path / "query" / CLASSES[1]).iterdir())
+    image.rename(image.with_name(os.fsdecode(b"\xfc.gif")))
+    out, classifier = tmp_path / "out.csv", tmp_path / "classifier"
+    for _ in range(2):  # the second time over its own output
+        sets = "--support", tmp_path / "support", "--query", tmp_path / "query"
+        printed = adapted(trained, *sets, "--out", out, "--export", classifier)
+        assert r"Gr\udcfc\udcdfe/" in printed and r"/\udcfc.gif" in printed
+        header, found = rows(out)
+        assert sorted(header[2:]) == sorted(f"P({c})" for c in (name, *CLASSES[1:]))
+        assert all((tmp_path / "query" / row[0]).is_file() for row in found)
+        assert sorted(paddle_maml.load(classifier).classes) == sorted([name, *CLASSES[1:]])
 
 
 def test_comparing_algorithms_take_any_number_of_classes_and_no_steps(tool, images, tmp_path):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from types import SimpleNamespace
 
 import pytest
 from utils import history, splits
@@ -37,3 +39,12 @@ def test_splits_that_are_none_are_named(tmp_path, content):
     (tmp_path / splits.SPLITS).write_text(content)
     with pytest.raises(UserError, match="splits.json cannot be read"):
         splits.recorded(tmp_path)
+
+
+def test_classes_are_recorded_whatever_bytes_their_names_are(tmp_path):
+    names = [os.fsdecode(name) for name in (b"Gr\xfc\xdfe", "Grüße".encode(), rb"\udcfc")]
+    reader = SimpleNamespace(splits={"train": names, "valid": [], "test": []})
+    splits.record(tmp_path, reader)
+    assert splits.recorded(tmp_path) == reader.splits
+    splits.check_same(tmp_path, reader)
+    assert "Grüße" in (tmp_path / splits.SPLITS).read_text("utf-8")

@@ -72,6 +72,7 @@ def run(main) -> None:
     mistake, shown without a traceback.
     """
     name = Path(sys.argv[0]).name
+    sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: names of files may be any bytes
     try:
         main()
         sys.stdout.flush()

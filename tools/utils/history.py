@@ -143,5 +143,8 @@ def processor() -> str:
 
 
 def write_text(file: Path, text: str) -> None:
-    """Write a file that is there whole or not at all."""
-    intact.write(file, text.encode())
+    """Write a file that is there whole or not at all.
+
+    What a file's name has of bytes that are no UTF-8 becomes `\\udcXX`, as JSON spells it.
+    """
+    intact.write(file, text.encode(errors="backslashreplace"))

@@ -17,6 +17,7 @@ from utils.measure import wilson
 
 FILE, CLASS, PROBABILITY = "file", "class", "P({})"
 UNKNOWN = -1
+NAMES = "surrogateescape"  # of files, which may be bytes that are no UTF-8
 
 
 class Predictions(NamedTuple):
@@ -93,14 +94,14 @@ def write(file: Path, predictions: Predictions, sheet: Image.Image) -> None:
     sheet.save(picture, "png")
     with writing(file):
         file.parent.mkdir(parents=True, exist_ok=True)
-    intact.write(file, predictions.csv().encode())
+    intact.write(file, predictions.csv().encode(errors=NAMES))
     intact.write(sheet_beside(file), picture.getvalue())
 
 
 def _is_ours(file: Path) -> bool:
     """Whether a CSV file is an earlier output."""
     try:
-        with open(file, encoding="utf-8", newline="") as lines:
+        with open(file, encoding="utf-8", errors=NAMES, newline="") as lines:
             header = next(csv.reader(lines), [])
     except (OSError, ValueError, csv.Error):
         return False
