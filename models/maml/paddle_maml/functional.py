@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 import paddle
 
+from .replacement import TURN
+
 
 def trainable(net: paddle.nn.Layer) -> list[paddle.Tensor]:
     """The parameters that MAML adapts and meta-trains, each once, in `net.parameters()` order.
@@ -14,6 +16,11 @@ def trainable(net: paddle.nn.Layer) -> list[paddle.Tensor]:
     `stop_gradient=True` and are left out.
     """
     return [p for p in net.parameters() if not p.stop_gradient]
+
+
+def trainable_places(net: paddle.nn.Layer) -> list[int]:
+    """The places of the trainable parameters in `net.parameters()`, which freezing leaves alone."""
+    return [place for place, p in enumerate(net.parameters()) if not p.stop_gradient]
 
 
 def leaf(parameter) -> paddle.Tensor:
@@ -62,15 +69,26 @@ def parameters_as(net: paddle.nn.Layer, parameters: list, values: list):
     Nothing is copied and autograd sees `values` themselves. The net has its own parameters back
     when the block ends, however it ends.
     """
+    with TURN:
+        slots = _slots(net, {id(p): v for p, v in zip(parameters, values)})
+        try:
+            for owner, key, _, value in slots:
+                owner[key] = value
+            yield net
+        finally:
+            for owner, key, p, _ in slots:
+                owner[key] = p
+
+
+def _slots(net, value_of):
+    """Where the net keeps the parameters whose `id` has a value: owner, key, parameter, value."""
     # Paddle has no public way to call a layer with other parameters than its own.
-    value_of = {id(p): v for p, v in zip(parameters, values)}
     layers = net.sublayers(include_self=True)
     slots = [
         (owner, name, p)
         for layer in layers
         for owner in (layer._parameters, layer._buffers)
         for name, p in owner.items()
-        if id(p) in value_of
     ]
     # Recurrent layers keep a second list of their weights, the one they compute with.
     slots += [
@@ -78,12 +96,5 @@ def parameters_as(net: paddle.nn.Layer, parameters: list, values: list):
         for layer in layers
         if isinstance(getattr(layer, "_all_weights", None), list)
         for place, p in enumerate(layer._all_weights)
-        if id(p) in value_of
     ]
-    try:
-        for owner, key, p in slots:
-            owner[key] = value_of[id(p)]
-        yield net
-    finally:
-        for owner, key, p in slots:
-            owner[key] = p
+    return [(*slot, value_of[id(slot[2])]) for slot in slots if id(slot[2]) in value_of]

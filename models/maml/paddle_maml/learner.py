@@ -10,6 +10,7 @@ from .batch_statistics import fix_statistics, use_batch_at_hand
 from .channels_first import compute_channels_first
 from .functional import parameters_as, trainable
 from .operators import once_differentiable
+from .replacement import TURN
 from .task_classifier import TaskClassifier
 
 
@@ -18,6 +19,7 @@ class Learner(TaskClassifier):
 
     Batch norm normalises `x` by its own statistics, so classify a task's queries together. What is
     not adapted, frozen parameters and training or evaluation mode (dropout), is the net's own.
+    Learners of one net may be called from several threads, which then take turns.
 
     Parameters
     ----------
@@ -55,7 +57,9 @@ class Learner(TaskClassifier):
         For a task of fewer classes than the net tells apart: it is adapted to as if there were
         images of the others elsewhere, and a prediction chooses among those that there are.
         """
-        return Learner(FirstOutputs(self.net, classes), self.parameters)
+        learner = copy.copy(self)
+        learner.net = FirstOutputs(self.net, classes)
+        return learner
 
     def standalone(self, support_x=None) -> paddle.nn.Layer:
         """The adapted network as a layer of its own, in evaluation mode, to save or to export.
@@ -65,7 +69,8 @@ class Learner(TaskClassifier):
         support_x : numpy.ndarray or Tensor (example, ...), optional
             Batch norm is fixed to the statistics that these have in the adapted network, so that
             an output depends on its input alone. Without, it normalises by the batch at hand, as
-            the learner itself does.
+            the learner itself does. This is said of batch norm layers: what a net normalises by
+            calling `paddle.nn.functional.batch_norm` itself goes by the statistics that it passes.
 
         Examples
         --------
@@ -77,8 +82,9 @@ class Learner(TaskClassifier):
         >>> bool(paddle.allclose(learner.standalone(x)(x), learner(x)))
         True
         """
-        net = copy.deepcopy(self.net)
-        copied = dict(zip(map(id, self.net.parameters()), net.parameters()))
+        with TURN:
+            net = copy.deepcopy(self.net)
+            copied = dict(zip(map(id, self.net.parameters()), net.parameters()))
         for own, value in zip(self._own, self.parameters):
             copied[id(own)].set_value(value)
         net.eval()

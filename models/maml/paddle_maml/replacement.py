@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
 
 from paddle import _C_ops
+
+# Operators and parameters are the whole process's: threads that replace some take turns.
+TURN = threading.RLock()
 
 
 @contextmanager
@@ -14,11 +18,12 @@ def replaced(replacements: dict, methods=()):
     `methods` are others to replace: the object, the attribute's name and what takes its place.
     """
     slots = [*((_C_ops, name, function) for name, function in replacements.items()), *methods]
-    before = [(owner, name, getattr(owner, name)) for owner, name, _ in slots]
-    try:
-        for slot in slots:
-            setattr(*slot)
-        yield
-    finally:
-        for slot in before:
-            setattr(*slot)
+    with TURN:
+        before = [(owner, name, getattr(owner, name)) for owner, name, _ in slots]
+        try:
+            for slot in slots:
+                setattr(*slot)
+            yield
+        finally:
+            for slot in before:
+                setattr(*slot)
