@@ -29,7 +29,7 @@ def block(tasks, images, size, conv, norm, pools, follows):
     of = tasks, images, size, tuple(weight.shape), tuple(conv._stride), _pair(conv._padding)
     how = pools, follows, norm._epsilon
     kernels = library(str(weight.dtype).rpartition(".")[2]) if weight.place.is_cpu_place() else None
-    if kernels and NativeBlock.fits(weight.shape):
+    if kernels and NativeBlock.fits(weight.shape, follows):
         return _native(kernels, *of, *how)
     return _block(*of, *how, weight.dtype, str(weight.place))
 

@@ -108,7 +108,7 @@ class Features(Stage):
             g = spread(g.reshape([tasks * images, 1, features]), self.positions)
             g = g * (1 / self.positions)
         else:
-            g = g.reshape([tasks * images, -1, self.positions]).transpose([0, 2, 1])
+            g = g.reshape([tasks * images, -1, self.positions]).transpose([0, 2, 1]).contiguous()
         return g.reshape([tasks, images * self.positions, -1])
 
 

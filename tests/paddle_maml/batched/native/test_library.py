@@ -75,6 +75,24 @@ def test_a_cache_that_cannot_be_made_is_no_failure(monkeypatch, tmp_path, caplog
     assert native("float32") is None and "Paddle's kernels" in caplog.text
 
 
+def test_kernels_damaged_on_the_disk_are_made_anew(tmp_path):
+    if not shutil.which("g++"):
+        pytest.skip("there is no g++")
+    module = sys.modules["paddle_maml.batched.native.library"]
+    made = module._compiled("g++", "float")
+    made.write_bytes(bytes(made.stat().st_size))
+    assert native("float32") is not None and any(made.read_bytes())
+
+
+def test_no_home_directory_is_no_failure(monkeypatch, caplog):
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr("pathlib.Path.home", no_home)
+    assert native("float32") is None and "home directory" in caplog.text
+
+
 def test_a_training_goes_on_without(tmp_path):
     """The same loss on Paddle's kernels, in a process that finds no compiler."""
     program = (

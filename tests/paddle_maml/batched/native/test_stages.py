@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import shutil
+import signal
 import sys
 from typing import NamedTuple
 
@@ -153,7 +155,34 @@ def test_threads_change_nothing(dtype):
 
 
 def test_what_does_not_fill_vectors_does_not_fit():
-    assert NativeBlock.fits((32, 3, 3, 3)) and not NativeBlock.fits((20, 3, 3, 3))
+    assert NativeBlock.fits((32, 3, 3, 3), follows=False)
+    assert NativeBlock.fits((32, 48, 3, 3), follows=True)
+    assert not NativeBlock.fits((20, 3, 3, 3), follows=False)
+    assert not NativeBlock.fits((32, 24, 3, 3), follows=True)
+
+
+def test_an_array_with_gaps_is_refused(dtype):
+    case = Case((4, 4))
+    block, _ = blocks(case, library(dtype))
+    z, at = block.forward(paddle.randn([TASKS, IMAGES * 16, 16]), w := parameters(case))
+    turned = paddle.ones([z.shape[0], z.shape[2], z.shape[1]]).transpose([0, 2, 1])
+    with pytest.raises(ValueError, match="has gaps"):
+        block.backward(at, w, turned)
+
+
+def test_a_forked_process_computes_alone(dtype):
+    """The threads of its parent's team are not in it."""
+    case = Case((8, 8))
+    block, _ = blocks(case, library(dtype))
+    x, w = paddle.randn([TASKS, IMAGES * 64, 16]), parameters(case)
+    block.shape.threads = 3
+    expected = block.forward(x, w)[0].numpy()
+    child = os.fork()
+    if not child:
+        signal.alarm(30)
+        found = block.forward(x, w)[0].numpy()
+        os._exit(0 if (found == expected).all() else 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 @pytest.mark.parametrize("follows", [True, False])

@@ -1,6 +1,15 @@
 // What Python calls: the four methods of a block, for all tasks; each returns 0, or 1 without
 // memory.
+#include <pthread.h>
+
 #include "data_block.h"
+
+// Threads for a team: a forked child has none of its parent's, for which a team would wait.
+static int team(int threads) {
+    static bool forked = false;
+    static int noted = pthread_atfork(nullptr, nullptr, [] { forked = true; });
+    return forked || noted ? 1 : threads;
+}
 
 // `p`, moved to one task.
 static Point at_task(const Shape &s, const Point &p, int task) {
@@ -43,7 +52,7 @@ static Patches at_task(const Shape &s, const Patches &d, int task) {
 template <class Work>
 static int each_task(const Shape &s, Work work) {
     int failed = 0;
-#pragma omp parallel for schedule(dynamic) num_threads(s.threads) reduction(| : failed)
+#pragma omp parallel for schedule(dynamic) num_threads(team(s.threads)) reduction(| : failed)
     for (int task = 0; task < s.tasks; task++) {
         try {
             work(task);
@@ -59,7 +68,7 @@ extern "C" {
 
 // g becomes w - inner_lr g.
 void gradient_step(long count, int threads, double inner_lr, const real *w, real *g) {
-#pragma omp parallel for simd num_threads(threads) if (count > 1 << 16)
+#pragma omp parallel for simd num_threads(team(threads)) if (count > 1 << 16)
     for (long i = 0; i < count; i++) g[i] = w[i] - real(inner_lr) * g[i];
 }
 

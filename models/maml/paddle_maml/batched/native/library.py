@@ -48,8 +48,13 @@ def _loaded(dtype):
         logger.warning("There is no g++: meta-steps run on Paddle's kernels, several times slower.")
         return None
     try:
-        return ctypes.CDLL(str(_compiled(compiler, TYPES[dtype])))
-    except (OSError, subprocess.SubprocessError) as error:
+        path = _compiled(compiler, TYPES[dtype])
+        try:
+            return ctypes.CDLL(str(path))
+        except OSError:  # damaged since it was made
+            path.unlink()
+            return ctypes.CDLL(str(_compiled(compiler, TYPES[dtype])))
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:  # no home directory
         logger.warning(
             "Meta-steps run on Paddle's kernels, several times slower, for %s failed: %s",
             compiler,
@@ -75,6 +80,8 @@ def _compiled(compiler: str, real: str) -> Path:
         made = Path(scratch) / path.name
         command = [compiler, *FLAGS, f"-DREAL={real}", str(SOURCE), "-o", str(made)]
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=SECONDS)
+        with open(made, "rb") as library:
+            os.fsync(library.fileno())  # half of one would end the process that loads it
         os.replace(made, path)  # whole at once: several processes may compile it
     return path
 

@@ -103,9 +103,9 @@ class NativeBlock(Stage):
         self.shape = Shape(conv, tasks, cores(), pools, epsilon)
 
     @staticmethod
-    def fits(weight) -> bool:
-        """Whether the filters fill vectors, and so do the channels of the blocks behind."""
-        return weight[0] % 16 == 0
+    def fits(weight, follows) -> bool:
+        """Whether the filters fill vectors, and so do the channels where they have a gradient."""
+        return weight[0] % 16 == 0 and (not follows or weight[1] % 16 == 0)
 
     def data(self, x):
         """What `forward` takes of a first block: images, and the statistics of their patches."""
@@ -214,7 +214,8 @@ def _structure(kind, at):
 def _pointer(x):
     if x is None:
         return None
-    assert x.is_contiguous()
+    if not x.is_contiguous():
+        raise ValueError(f"C++ was to take an array of shape {list(x.shape)} that has gaps.")
     return POINTER(x.data_ptr())
 
 
