@@ -255,11 +255,11 @@ def test_networks_whose_tasks_are_computed_together(net):
 
 
 def test_layers_in_turn_that_are_not_what_forward_does_are_found_out():
-    class Doubled(MLP):
-        def forward(self, x):
-            return 2 * super().forward(x)
+    class Shortened(MLP):
+        def in_turn(self):
+            return [layer for layer in super().in_turn() if type(layer) is not nn.ReLU]
 
-    found = MAML(Doubled(4, 3, (6,), batch_norm=False), 0.4).check(X, Y)
+    found = MAML(Shortened(4, 3, (6,), batch_norm=False), 0.4).check(X, Y)
     assert found.together and found.exact is False
 
 

@@ -23,6 +23,15 @@ NETS = {
 }
 
 
+class Listed(nn.Sequential):
+    def in_turn(self):
+        return list(self)
+
+
+def block(channels, filters):
+    return [nn.Conv2D(channels, filters, 3, 1, 1, bias_attr=False), nn.BatchNorm2D(filters)]
+
+
 class Plain(nn.Layer):
     """A net that does not say what it is made of."""
 
@@ -174,11 +183,6 @@ def test_without_gradient_the_values_are_the_same():
     assert_same([loss.numpy(), outputs.numpy()], expected[:2])
 
 
-class Listed(nn.Sequential):
-    def in_turn(self):
-        return list(self)
-
-
 def frozen(layer):
     layer.weight.stop_gradient = True
     return layer
@@ -192,6 +196,13 @@ def frozen(layer):
         [nn.Linear(4, 4), nn.BatchNorm1D(4), nn.ReLU(), nn.Linear(4, 3)],
         [nn.Conv2D(1, 4, 3), nn.BatchNorm2D(4), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3)],
         [nn.Linear(4, 3), nn.ReLU()],
+        [*block(1, 4), nn.ReLU(), nn.Linear(4, 3)],  # of each row of pixels
+        [*block(1, 4), nn.ReLU(), nn.Flatten(2), nn.Linear(4, 3)],
+        [nn.Linear(4, 4), nn.Flatten(), nn.Linear(4, 3)],
+        [nn.Conv2D(1, 4, 3, bias_attr=False), nn.BatchNorm2D(4, bias_attr=False), nn.ReLU()]
+        + [nn.Flatten(), nn.Linear(16, 3)],
+        [nn.Linear(4, 4, bias_attr=False), nn.BatchNorm1D(4, weight_attr=False), nn.ReLU()]
+        + [nn.Linear(4, 3)],
     ],
 )
 def test_what_is_not_known_is_left_to_the_plain_path(layers):
@@ -200,6 +211,106 @@ def test_what_is_not_known_is_left_to_the_plain_path(layers):
 
 def test_another_loss_is_left_to_the_plain_path():
     assert Network.of(Conv4(5), lambda z, y: cross_entropy(z, y)) is None
+
+
+@pytest.mark.parametrize("widths", [(8, 16), (24, 48), (20, 32), (16, 32)])
+def test_blocks_of_unlike_widths(widths):
+    first, second = widths
+    features = [*block(1, first), nn.ReLU(), *block(first, second), nn.ReLU()]
+    net = Listed(*features, nn.AdaptiveAvgPool2D(1), nn.Flatten(), nn.Linear(second, WAY))
+    task = episodes((1, 8, 8))
+    assert Network.of(net, cross_entropy)
+    assert_same(meta_step(net, task), meta_step(Plain(net), task))
+
+
+@pytest.mark.parametrize("algorithm", [MAML, Reptile])
+@pytest.mark.parametrize("filters", [4, 16])
+def test_one_image_of_several_positions(filters, algorithm):
+    net = randomised(Conv4(WAY, 32, 1, filters=filters))
+    task = [t[:, :1] for t in episodes((1, 32, 32))]
+    settings = {"algorithm": algorithm, "inner_steps": 2}
+    assert_same(meta_step(net, task, **settings), meta_step(Plain(net), task, **settings))
+
+
+def test_images_flattened_at_first():
+    net, task = (
+        Listed(nn.Flatten(), nn.Linear(8, 5), nn.ReLU(), nn.Linear(5, WAY)),
+        episodes((2, 4)),
+    )
+    assert Network.of(net, cross_entropy)
+    assert_same(meta_step(net, task), meta_step(Plain(net), task))
+
+
+class Halved(MLP):
+    """A subclass with another `forward`."""
+
+    def forward(self, x):
+        return super().forward(x / 2)
+
+
+def hooked(net):
+    net.layers[1].register_forward_post_hook(lambda layer, inputs, output: output / 2)
+    return net
+
+
+def replaced(net):
+    forward = net.forward
+    net.forward = lambda x: forward(x) / 2
+    return net
+
+
+@pytest.mark.parametrize(
+    "net", [Halved(7, WAY, (6,), False), hooked(MLP(7, WAY, (6,))), replaced(MLP(7, WAY, (6,)))]
+)
+def test_what_forward_does_beside_is_not_passed_over(net):
+    assert Network.of(net, cross_entropy) is None
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda y: y.unsqueeze(-1),
+        lambda y: paddle.where(paddle.arange(y.shape[1]) == 2, paddle.full_like(y, -100), y),
+        lambda y: paddle.where(y == 1, paddle.full_like(y, -100), y),  # another number in each task
+        lambda y: paddle.full_like(y, -100),
+        lambda y: y.astype("int32"),
+    ],
+    ids=["a last axis of 1", "one ignored", "a class ignored", "all ignored", "int32"],
+)
+@pytest.mark.parametrize("order", [1, 2])
+def test_labels_mean_what_they_mean_one_by_one(changed, order):
+    net = randomised(MLP(7, WAY, hidden=(6,)))
+    support_x, support_y, query_x, query_y = episodes((7,))
+    for task in (
+        (support_x, changed(support_y), query_x, query_y),
+        (support_x, support_y, query_x, changed(query_y)),
+    ):
+        settings = {"inner_steps": 2, "order": order}
+        assert_same(meta_step(net, task, **settings), meta_step(Plain(net), task, **settings))
+
+
+@pytest.mark.parametrize(
+    ("loss", "y", "message"),
+    [
+        (cross_entropy, paddle.zeros([TASKS, 1], "int64"), r"labels have .*\[3, 1\].*\[3, 6\]"),
+        (
+            cross_entropy,
+            paddle.zeros([TASKS, SUPPORT, 2], "int64"),
+            r"labels have .*\[3, 6, 2\].*\[3, 6\]",
+        ),
+        (mse_loss, paddle.zeros([TASKS, SUPPORT]), r"targets have .*\[3, 6\].*\[3, 6, 3\]"),
+    ],
+)
+def test_labels_of_another_shape_are_refused(loss, y, message):
+    support_x, _, query_x, query_y = episodes((7,))
+    with pytest.raises(ValueError, match=message):
+        MAML(MLP(7, WAY), 0.1, loss=loss)(support_x, y, query_x, query_y)
+
+
+@pytest.mark.parametrize("shape", [(8,), (7, 2)])
+def test_rows_that_do_not_fit_the_net(shape):
+    with pytest.raises(ValueError, match=r"net takes \(task, example, ...\) of 7 numbers each"):
+        MAML(MLP(7, WAY), inner_lr=0.3)(*episodes(shape))
 
 
 @pytest.mark.parametrize("filters", [4, 16])

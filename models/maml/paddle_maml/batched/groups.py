@@ -33,29 +33,53 @@ def grouped(layers: list) -> list[Group] | None:
     """The layers by stage; None if one is not known."""
     groups, rest = [], list(layers)
     while rest:
-        kinds = [type(layer) for layer in rest]
-        if _plain_convolution(rest[0]) and kinds[1:3] == [nn.BatchNorm2D, nn.ReLU]:
+        kinds, found = [type(layer) for layer in rest], {group.kind for group in groups}
+        images = "convolution" in found and not found & {"flatten", "mean"}
+        if (images or not groups) and _plain_block(rest):
             pools = len(rest) > 3 and _halves(rest[3])
             groups.append(Group("convolution", tuple(rest[:2]), pools))
             rest = rest[3 + pools :]
-        elif kinds[:3] == [nn.Linear, nn.BatchNorm1D, nn.ReLU] and rest[0].bias is None:
-            groups.append(Group("dense", tuple(rest[:2])))
-            rest = rest[3:]
-        elif kinds[0] is nn.Linear and rest[0].bias is not None:
-            groups.append(Group("linear", (rest[0],)))
-            rest = rest[1:]
         elif kinds[0] is nn.ReLU:
             groups.append(Group("relu"))
             rest = rest[1:]
-        elif kinds[:2] == [nn.AdaptiveAvgPool2D, nn.Flatten] and rest[0]._output_size == 1:
+        elif images and _averages(rest[0]) and _flattens(rest[1:]):
             groups.append(Group("mean"))
             rest = rest[2:]
-        elif kinds[0] is nn.Flatten:
+        elif images and _flattens(rest):
             groups.append(Group("flatten"))
             rest = rest[1:]
+        elif not groups and _flattens(rest):  # examples that are no images are taken flat anyhow
+            rest = rest[1:]
+        elif not images and kinds[0] is nn.Linear and rest[0].bias is not None:
+            groups.append(Group("linear", (rest[0],)))
+            rest = rest[1:]
+        elif not images and kinds[:3] == [nn.Linear, nn.BatchNorm1D, nn.ReLU] and _affine(rest[1]):
+            groups.append(Group("dense", tuple(rest[:2])))
+            rest = rest[3:]
         else:
             return None
     return groups if groups and groups[-1].kind == "linear" else None
+
+
+def _plain_block(layers) -> bool:
+    kinds = [type(layer) for layer in layers[1:3]]
+    normalises = kinds == [nn.BatchNorm2D, nn.ReLU] and _affine(layers[1])
+    return normalises and _plain_convolution(layers[0])
+
+
+def _affine(norm) -> bool:
+    """Whether a batch norm has a scale and a shift."""
+    return norm.weight is not None and norm.bias is not None
+
+
+def _averages(layer) -> bool:
+    return type(layer) is nn.AdaptiveAvgPool2D and layer._output_size == 1
+
+
+def _flattens(layers) -> bool:
+    """Whether the first of the layers makes one row of each example."""
+    first = layers[0] if layers else None
+    return type(first) is nn.Flatten and (first.start_axis, first.stop_axis) == (1, -1)
 
 
 def _plain_convolution(layer) -> bool:

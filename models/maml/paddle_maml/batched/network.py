@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from itertools import repeat
 from typing import NamedTuple
@@ -50,12 +51,13 @@ class Network:
         They apply to channels-first images or to rows of numbers, whatever order `forward` computes
         in.
         """
-        groups = grouped(net.in_turn()) if hasattr(net, "in_turn") else None
-        if groups is None or loss not in LOSSES:
+        groups = grouped(net.in_turn()) if _applies_in_turn(net) else None
+        known = next((known for function, known in LOSSES if function is loss), None)
+        if groups is None or known is None:
             return None
         theta = trainable(net)
         found = [id(p) for group in groups for p in group.parameters]
-        return cls(groups, theta, LOSSES[loss]) if sorted(found) == sorted(map(id, theta)) else None
+        return cls(groups, theta, known) if sorted(found) == sorted(map(id, theta)) else None
 
     @paddle.no_grad()
     def meta_gradient(self, support_x, support_y, query_x, query_y, inner_loop, weights, order):
@@ -232,7 +234,8 @@ class Network:
     def _prepared(self, x, y):
         stages, rows = self._examples(x)
         weight = self.groups[-1].layers[0].weight
-        return Batch(stages, rows, self.loss.target(y, weight.shape[1], weight.dtype))
+        target = self.loss.target(y, [*x.shape[:2], weight.shape[1]], weight.dtype)
+        return Batch(stages, rows, target)
 
     def _stages(self, tasks, x):
         self._check(x)
@@ -258,13 +261,17 @@ class Network:
             raise ValueError(
                 f"the examples are {x.dtype}, but the net is {self.theta[0].dtype}: cast them."
             )
-        if self.groups[0].kind != "convolution":
-            return
-        channels = self.groups[0].layers[0].weight.shape[1]
-        if x.ndim != 5 or x.shape[2] != channels:
+        first, images = self.groups[0], self.groups[0].kind == "convolution"
+        if images:
+            channels = first.layers[0].weight.shape[1]
+            wanted = f"images (task, image, channel, row, column) of {channels} channels"
+            fits = x.ndim == 5 and x.shape[2] == channels
+        else:
+            wanted = f"(task, example, ...) of {first.width[0]} numbers each"
+            fits = not first.parameters or math.prod(x.shape[2:]) == first.width[0]
+        if not fits:
             raise ValueError(
-                f"the examples have the shape {list(x.shape)}, but the net takes images (task, "
-                f"image, channel, row, column) of {channels} channels."
+                f"the examples have the shape {list(x.shape)}, but the net takes {wanted}."
             )
 
     def _parameters(self, tasks):
@@ -283,6 +290,18 @@ class Network:
         place = {id(p): number for number, p in enumerate(self.theta)}
         places = [[place[id(p)] for p in group.parameters] for group in self.groups]
         return [Step(step, self.groups, places, tasks) for step in inner_loop]
+
+
+def _applies_in_turn(net) -> bool:
+    """Whether the net's `in_turn` speaks of its `forward`: not where a subclass or the object has
+    another, nor where a hook of a layer may change what that puts out.
+    """
+    if not hasattr(net, "in_turn") or "forward" in vars(net):
+        return False
+    own = next(c for c in type(net).__mro__ if "in_turn" in vars(c) or "forward" in vars(c))
+    layers = net.sublayers(include_self=True)
+    hooked = any(layer._forward_pre_hooks or layer._forward_post_hooks for layer in layers)
+    return "in_turn" in vars(own) and not hooked
 
 
 def _scaled(v, weight):
