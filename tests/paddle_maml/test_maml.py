@@ -348,6 +348,7 @@ def test_memory_does_not_grow(tasks):
         (dict(order=3), "order is 3"),
         (dict(inner_steps=-1), "inner steps is -1"),
         (dict(inner_steps=1.5), "inner steps is 1.5"),
+        (dict(task_chunk=-1), "task_chunk is -1"),
     ],
 )
 def test_wrong_settings_are_named(arguments, sentence):
@@ -364,6 +365,12 @@ def test_different_numbers_of_tasks_are_named(tasks):
     support_x, support_y, query_x, query_y = tasks
     with pytest.raises(ValueError, match="3, 3, 2, 3"):
         MAML(small_net(), 0.1)(support_x, support_y, query_x[:2], query_y)
+
+
+def test_a_task_without_examples_is_refused(tasks):
+    support_x, support_y, query_x, query_y = tasks
+    with pytest.raises(ValueError, match="no query example"):
+        MAML(small_net(), 0.1)(support_x, support_y, query_x[:, :0], query_y[:, :0])
 
 
 class Bessel(nn.Layer):

@@ -197,12 +197,48 @@ def test_the_meta_gradient_is_the_slope_of_the_meta_loss(kind, net):
         np.testing.assert_allclose(found @ direction, expected, rtol=1e-6)
 
 
+def meta_step(maml, frozen=None):
+    """The gradients of the net's parameters by name."""
+    for p in frozen.parameters() if frozen else ():
+        p.stop_gradient = True
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 4, 3)), rng.integers(0, 2, (2, 4))
+    maml.net.clear_gradients()
+    maml(*map(paddle.to_tensor, (x, y, x, y)))[0].backward()
+    return {name: p.grad.numpy() for name, p in maml.net.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("algorithm", [ANIL, BOIL, MetaSGD, MAMLPlusPlus])
+def test_a_layer_that_is_frozen_later_is_as_one_frozen_before(algorithm):
+    net = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 2))
+    later = meta_step(algorithm(net, 0.3, 2), frozen=net[0])
+    before = meta_step(algorithm(net, 0.3, 2))
+    assert sorted(later) == sorted(before) == ["2.bias", "2.weight", "4.bias", "4.weight"]
+    for name in later:
+        np.testing.assert_allclose(later[name], before[name], rtol=1e-12, atol=1e-15)
+
+
+def test_a_layer_that_is_thawed_later():
+    net = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+    net[0].weight.stop_gradient = True
+    anil, others = ANIL(net, 0.1), (MetaSGD(net, 0.1), MAMLPlusPlus(net, 0.1))
+    assert anil.adapted == [1, 2]
+    net[0].weight.stop_gradient = False
+    assert anil.adapted == [2, 3]
+    for other in others:
+        with pytest.raises(ValueError, match="frozen when the algorithm was made"):
+            meta_step(other)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: BOIL(nn.Linear(3, 2), 0.1), "no parameter of the net to adapt"),
         (lambda: MAMLPlusPlus(nn.Linear(3, 2), 0.1, 0), "give 1 or more"),
         (lambda: Reptile(nn.Linear(3, 2), 0.1, 0), "give 1 or more"),
+        (lambda: meta_step(MAML(MLP(3, 2), 0.0)), "adapts nothing: give it an inner_lr other"),
+        (lambda: meta_step(MAML(nn.Linear(3, 2), 0.0)), "adapts nothing"),
+        (lambda: meta_step(ANIL(net := nn.Linear(3, 2), 0.1), frozen=net), "adapts nothing|no tr"),
     ],
 )
 def test_what_has_nothing_to_adapt_is_refused(make, message):

@@ -6,6 +6,7 @@ from typing import Callable, NamedTuple
 
 import paddle
 
+from .errors import UserError
 from .functional import gradient_step
 
 
@@ -44,7 +45,13 @@ class InnerStep(NamedTuple):
     @property
     def adapted(self) -> list[int]:
         """The places of the parameters that the step may change."""
-        return [place for place, rate in enumerate(self.rates) if learned(rate) or rate != 0]
+        places = [place for place, rate in enumerate(self.rates) if learned(rate) or rate != 0]
+        if not places:
+            raise UserError(
+                "an inner step adapts nothing: give it an inner_lr other than 0, and do not freeze "
+                "all that it may adapt."
+            )
+        return places
 
 
 def learned(rate) -> bool:

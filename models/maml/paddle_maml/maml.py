@@ -61,8 +61,8 @@ class MAML(paddle.nn.Layer):
     Raises
     ------
     ValueError
-        If `order` is neither 1 nor 2, `inner_steps` not a whole number from 0, or nothing in `net`
-        is trainable.
+        If `order` is neither 1 nor 2, `inner_steps` not a whole number from 0, `task_chunk` less
+        than 1, or nothing in `net` is trainable.
 
     Notes
     -----
@@ -111,6 +111,8 @@ class MAML(paddle.nn.Layer):
             raise ValueError(f"order is {order!r}: choose 2 (MAML) or 1 (first-order MAML).")
         if not trainable(net):
             raise UserError("net has no trainable parameter: MAML has nothing to adapt.")
+        if task_chunk is not None and task_chunk < 1:
+            raise UserError(f"task_chunk is {task_chunk}: give 1 or more tasks, or leave it out.")
         self.net = net
         self.inner_lr = inner_lr
         self.inner_steps = _check_steps(inner_steps)
@@ -149,10 +151,10 @@ class MAML(paddle.nn.Layer):
         -----
         The gradients are computed here, a few tasks at a time, so memory does not grow with the
         number of tasks. A net that says by a method `in_turn` what it is made of, as the project's
-        own do, has its tasks computed together (`paddle_maml.batched`), any other one by one, to
-        the same gradient but for rounding. The loss returned is linear in the parameters around
-        where they stand, with that gradient; no gradient flows into the inputs. It is nan where an
-        entry of the gradient is not finite (`find_nonfinite` tells why).
+        own do, and has no hooks, has its tasks computed together (`paddle_maml.batched`), any other
+        one by one, to the same gradient but for rounding. The loss returned is linear in the
+        parameters around where they stand, with that gradient; no gradient flows into the inputs.
+        It is nan where an entry of the gradient is not finite (`find_nonfinite` tells why).
         """
         sets = support_x, support_y, query_x, query_y
         tasks, theta = _count_tasks(*sets), trainable(self)
@@ -331,4 +333,6 @@ def _count_tasks(*sets) -> int:
             f"{', '.join(names[:-1])} and {names[-1]} need the same, non-zero number of tasks on "
             f"their first axis, but have {', '.join(map(str, counts))}."
         )
+    if any(t.shape[1] == 0 for t in sets):
+        raise ValueError("a task has no support or no query example: give each one or more.")
     return counts[0]

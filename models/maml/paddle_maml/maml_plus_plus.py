@@ -6,10 +6,10 @@ import paddle
 from paddle import nn
 
 from .batch_statistics import BATCH_NORMS
-from .functional import trainable
+from .functional import trainable, trainable_places
 from .inner_loop import InnerStep
 from .maml import MAML
-from .variants import parameter
+from .variants import chosen, parameter
 
 
 class MAMLPlusPlus(MAML):
@@ -63,9 +63,9 @@ class MAMLPlusPlus(MAML):
             raise ValueError("MAML++ has no inner step to learn the rates of: give 1 or more.")
         self.multi_step_epochs, self.first_order_epochs = multi_step_epochs, first_order_epochs
         self._order, self.epoch = self.order, 0
-        theta, norms = trainable(net), _of_batch_norms(net)
-        self._rated = [place for place in range(len(theta)) if place not in norms]
-        rate = paddle.full([], inner_lr, theta[0].dtype)
+        theta, norms = net.parameters(), _of_batch_norms(net)
+        self._rated = [place for place in trainable_places(net) if place not in norms]
+        rate = paddle.full([], inner_lr, trainable(net)[0].dtype)
         self.rates = _for_steps(range(inner_steps), lambda: [parameter(rate) for _ in self._rated])
         self._norms = norms
         self.norms = _for_steps(range(1, inner_steps), lambda: [parameter(theta[n]) for n in norms])
@@ -80,11 +80,11 @@ class MAMLPlusPlus(MAML):
         found = []
         for step in range(steps):
             step = min(step, self.inner_steps - 1)
-            rates = [0.0] * len(trainable(self.net))
-            for place, rate in zip(self._rated, self.rates[step]):
-                rates[place] = rate
-            own = self.norms[step - 1] if step else []
-            found.append(InnerStep(rates, dict(zip(self._norms, own)), self.inner_clip))
+            rates = dict.fromkeys(self._norms, 0.0) | dict(zip(self._rated, self.rates[step]))
+            own = dict(zip(self._norms, self.norms[step - 1] if step else []))
+            places = enumerate(trainable_places(self.net))
+            own = {number: own[place] for number, place in places if place in own}
+            found.append(InnerStep(chosen(self.net, rates), own, self.inner_clip))
         return found
 
     def query_weights(self) -> list[float]:
@@ -98,7 +98,7 @@ def _for_steps(steps, parameters):
 
 
 def _of_batch_norms(net) -> list[int]:
-    """The places of the scales and shifts of batch norms among the trainable parameters."""
+    """The places of the trainable scales and shifts of batch norms in `net.parameters()`."""
     layers = [layer for layer in net.sublayers(include_self=True) if isinstance(layer, BATCH_NORMS)]
     scales = {id(p) for layer in layers for p in (layer.weight, layer.bias)}
-    return [place for place, p in enumerate(trainable(net)) if id(p) in scales]
+    return [place for place in trainable_places(net) if id(net.parameters()[place]) in scales]

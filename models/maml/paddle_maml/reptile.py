@@ -5,6 +5,7 @@ from __future__ import annotations
 import paddle
 
 from .automatic import Automatic
+from .errors import UserError
 from .maml import MAML
 
 
@@ -53,7 +54,7 @@ class Reptile(MAML):
         x, y = paddle.concat([support_x, query_x], 1), paddle.concat([support_y, query_y], 1)
         steps, inner_loop = self.inner_steps, self.inner_loop(self.inner_steps)
         if x.shape[1] < steps:
-            raise ValueError(
+            raise UserError(
                 f"{steps} inner steps of Reptile share the examples of a task, but there are "
                 f"{x.shape[1]}: take fewer steps or more examples."
             )

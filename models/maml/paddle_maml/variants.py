@@ -6,7 +6,7 @@ import paddle
 from paddle import nn
 
 from .errors import UserError
-from .functional import trainable
+from .functional import trainable, trainable_places
 from .inner_loop import InnerStep
 from .maml import MAML
 
@@ -41,14 +41,19 @@ class ANIL(MAML):
 
     def __init__(self, net: nn.Layer, *settings, head: nn.Layer | None = None, **named):
         super().__init__(net, *settings, **named)
-        inside = {id(p) for p in trainable(head or _last_layer(net))}
-        places = range(len(trainable(net)))
-        self.adapted = [n for n in places if self._adapts(id(trainable(net)[n]) in inside)]
+        inside = {id(p) for p in (head or _last_layer(net)).parameters()}
+        self._adapted = [self._adapts(id(p) in inside) for p in net.parameters()]
         if not self.adapted:
             raise UserError("head leaves no parameter of the net to adapt: name another layer.")
 
     def _adapts(self, in_head: bool) -> bool:
         return in_head
+
+    @property
+    def adapted(self) -> list[int]:
+        """The places of the parameters to adapt among those that are trainable now."""
+        found = [self._adapted[place] for place in trainable_places(self.net)]
+        return [number for number, adapted in enumerate(found) if adapted]
 
     def inner_loop(self, steps: int) -> list[InnerStep]:
         rates = [0.0] * len(trainable(self.net))
@@ -99,12 +104,31 @@ class MetaSGD(MAML):
 
     def __init__(self, net: nn.Layer, inner_lr: float, *settings, **named):
         super().__init__(net, inner_lr, *settings, **named)
+        self._rated = trainable_places(net)
         self.rates = nn.ParameterList(
             [parameter(paddle.full_like(p, inner_lr)) for p in trainable(net)]
         )
 
     def inner_loop(self, steps: int) -> list[InnerStep]:
-        return [InnerStep(list(self.rates), clip=self.inner_clip)] * steps
+        rates = chosen(self.net, dict(zip(self._rated, self.rates)))
+        return [InnerStep(rates, clip=self.inner_clip)] * steps
+
+
+def chosen(net, made: dict) -> list:
+    """Of what was made for the parameters at some places, that for those trainable now.
+
+    Raises
+    ------
+    ValueError
+        If a parameter was frozen when the others were given theirs.
+    """
+    now = trainable_places(net)
+    if missing := [net.parameters()[place].name for place in now if place not in made]:
+        raise UserError(
+            f"{', '.join(missing)}: frozen when the algorithm was made, which has no rate for it: "
+            "thaw it before, or make the algorithm anew."
+        )
+    return [made[place] for place in now]
 
 
 def parameter(value) -> paddle.Tensor:
