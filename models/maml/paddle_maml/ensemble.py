@@ -52,7 +52,7 @@ class Ensemble(nn.Layer):
     >>> from paddle_maml import MAML, Ensemble
     >>> ensemble = Ensemble([MAML(paddle.nn.Linear(3, 2), inner_lr=0.1) for _ in range(5)])
     >>> x, y = paddle.randn([4, 2, 3]), paddle.randint(0, 2, [4, 2])   # 4 tasks of 2 examples
-    >>> ensemble.path_logits(x, y, x, steps=3).shape
+    >>> list(ensemble.path_logits(x, y, x, steps=3).shape)
     [4, 4, 2, 2]
     """
 
