@@ -120,6 +120,12 @@ def test_without_room_for_it_images_are_read_all_the_same(tree, tmp_path):
     assert same(found, load_image_classes(tree))
 
 
+def test_no_class_that_is_large_enough_is_the_same_as_without_it(tree, cache, recwarn):
+    found = load_image_classes(tree, choose=lambda _: [], cache=cache)
+    assert same(found, load_image_classes(tree, choose=lambda _: []))
+    assert not recwarn.list and not cache.exists()
+
+
 def test_a_class_that_no_index_can_hold_is_read_all_the_same(tree, cache):
     (tree / "b").rename(tree / "b\tc")
     with pytest.warns(UserWarning, match="not kept"):

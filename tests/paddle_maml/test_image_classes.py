@@ -100,6 +100,12 @@ def test_images_are_packed_while_they_are_made(tmp_path):
     assert classes.images[:, 0, 0, 0].tolist() == list(range(32))
 
 
+def test_no_classes_at_all_are_no_packed_form(tmp_path):
+    with pytest.raises(UserError, match="there are no classes to write to .*packed: name some"):
+        pack_image_classes(tmp_path / "packed", [], [], [])
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("made", [0, 2, 4])
 def test_a_wrong_number_of_images_is_no_packed_form(tmp_path, made):
     with pytest.raises(ValueError, match=f"{made} images instead of 3"):

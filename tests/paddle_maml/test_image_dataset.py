@@ -125,6 +125,19 @@ def test_one_class_alone(tmp_path):
         reader(tmp_path, split=None)
 
 
+@pytest.mark.parametrize("cache", ["", "kept"])
+def test_no_class_with_enough_images(root, tmp_path, cache):
+    runner = {"image_cache": cache and str(tmp_path / cache)}
+    with pytest.warns(UserWarning, match="left out"), pytest.raises(UserError, match="0 classes"):
+        reader(root, runner=runner, min_images=1000, split=None)
+
+
+def test_a_loss_for_numbers(root):
+    changes = {"loss": "mse", "network": "mlp"}
+    with pytest.raises(UserError, match="loss is 'mse', but mini_imagenet_reader .* cross_entropy"):
+        reader(root, **changes)
+
+
 @pytest.fixture
 def uneven(tmp_path):
     """Classes of 7, 4, 7, 7 and 3 images."""

@@ -126,10 +126,12 @@ def pack_image_classes(
     Raises
     ------
     UserError
-        As `save_image_classes`.
+        As `save_image_classes`, or if there are no classes.
     ValueError
         If there are more or fewer images than `counts` says.
     """
+    if not len(names):
+        raise UserError(f"there are no classes to write to {directory}: name some")
     for name, count in zip(names, counts):
         if not count:
             raise UserError(f"class {name!r} has no images: leave it out")

@@ -52,6 +52,11 @@ class ImageDataset(TaskDataset):
             return
         super().__init__(file_list, config)
         setting = self.setting
+        if setting.loss == "mse":
+            raise UserError(
+                f"hyper_parameters.loss is 'mse', but {type(self).__module__} has classes to tell "
+                "apart: set it to cross_entropy."
+            )
         self.rotation = setting.rotation if self.training else setting.rotation_test
         self.scale = setting.scale(self.scale)
         self.augment = setting.augmentation if self.training else Augmentation()

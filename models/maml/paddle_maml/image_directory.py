@@ -95,7 +95,10 @@ def load_image_classes(
     def decode():
         return decoded(files, directory, (side, channels, fit), broken)
 
-    classes, failures = cached(cache, files, (side, channels, fit), decode) if cache else decode()
+    if cache and files:  # there may be none that are large enough
+        classes, failures = cached(cache, files, (side, channels, fit), decode)
+    else:
+        classes, failures = decode()
     check_failures(failures, directory, broken)
     return classes
 
