@@ -164,3 +164,20 @@ def test_photographs_of_phones_are_not_passed_over_in_silence(tmp_path):
         (tmp_path / "a" / name).touch()
     found = class_files(tmp_path)
     assert [file.name for file in found["a"]] == ["1.HEIC", "2.JPG", "3.Png"]
+
+
+@pytest.mark.parametrize(
+    ("link", "target"), [("root/a/up", "."), ("root/a/up", ".."), ("elsewhere/back", "linked")]
+)
+def test_a_link_to_a_directory_that_it_lies_in_is_not_followed(tmp_path, link, target):
+    """Some forty times, as often as the system lets it, it would lead to the same classes."""
+    tree, here = tmp_path / "tree", tmp_path / "here"
+    root = tree / "root"
+    for name in ("root/a", "root/b", "elsewhere/c"):
+        (tree / name).mkdir(parents=True)
+        (tree / name / "1.png").touch()
+    (root / "linked").symlink_to(tree / "elsewhere")
+    (tree / link).symlink_to(root / target)
+    here.symlink_to(root)
+    for directory in (root, here):
+        assert list(class_files(directory)) == ["a", "b", "linked/c"]

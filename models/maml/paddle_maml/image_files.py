@@ -44,17 +44,28 @@ def class_files(directory: Path) -> dict[str, list[Path]]:
     """Map each class of a tree to its image files, both sorted by name.
 
     Every directory that directly holds images is a class, named by its path; hidden files and
-    directories are ignored, as are images in `directory` itself.
+    directories are ignored, as are images in `directory` itself and links back to where they lie.
     """
     classes = {}
     for folder, subfolders, files in os.walk(directory, followlinks=True):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        images = image_names(files)
         folder = Path(folder)
+        subfolders[:] = [
+            name for name in subfolders if not (name.startswith(".") or _leads_back(folder / name))
+        ]
+        images = image_names(files)
         if images and folder != directory:
             name = folder.relative_to(directory).as_posix()
             classes[name] = [folder / file for file in images]
     return dict(sorted(classes.items()))
+
+
+def _leads_back(folder: Path) -> bool:
+    """Whether it is a link to a directory that it lies in, which would be gone through for ever."""
+    if not folder.is_symlink():
+        return False
+    target = Path(os.path.realpath(folder))
+    above = (Path(os.path.realpath(parent)) for parent in folder.absolute().parents)
+    return any(target in (path, *path.parents) for path in above)
 
 
 def image_names(names: list[str]) -> list[str]:
