@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
+from pathlib import Path
+
 import numpy as np
 import paddle
 import pytest
@@ -9,6 +14,7 @@ from dygraph_model import DygraphModel
 from net import Conv4
 from paddle import inference
 from paddle_maml import Learner, exported
+from paddle_maml.errors import UserError
 from paddle_maml.functional import trainable
 
 SETTINGS = {
@@ -48,3 +54,71 @@ def test_channels_last_networks_run_in_paddle_inference_as_it_is_by_default(tmp_
         settings.disable_glog_info()
         (found,) = exported.run(inference.create_predictor(settings), [x.numpy()])
         np.testing.assert_allclose(found, layer(x).numpy(), atol=1e-5)
+
+
+def write(directory, width: int):
+    layer = paddle.nn.Linear(width, 2)
+    layer.eval()
+    spec = [paddle.static.InputSpec([None, width], "float32", "x")]
+    exported.write(directory, exported.Export(layer, spec, {"width": width}))
+
+
+def width_of(directory) -> int:
+    """Of an export that is whole."""
+    width = exported.describe(directory)["width"]
+    x = np.ones((1, width), np.float32)
+    (found,) = exported.run(exported.predictor(directory), [x])
+    assert found.shape == (1, 2)
+    return width
+
+
+@pytest.mark.parametrize(
+    ("place", "error"),
+    [
+        (".model.unfinished", OSError(errno.EIO, "cannot write")),
+        (".model.unfinished", KeyboardInterrupt("cannot write")),
+        ("model", OSError(errno.EBUSY, "cannot write")),  # as of a mount point
+    ],
+)
+def test_what_fails_leaves_the_earlier_export(tmp_path, monkeypatch, place, error):
+    def failing(path, target):
+        if path.name == place:
+            raise error
+        return rename(path, target)
+
+    rename = Path.rename
+    write(tmp_path / "model", 3)
+    with monkeypatch.context() as patch, pytest.raises((UserError, KeyboardInterrupt), match="can"):
+        patch.setattr(Path, "rename", failing)
+        write(tmp_path / "model", 4)
+    assert os.listdir(tmp_path) == ["model"] and width_of(tmp_path / "model") == 3
+    write(tmp_path / "model", 4)
+    assert os.listdir(tmp_path) == ["model"] and width_of(tmp_path / "model") == 4
+
+
+def end_before_renaming(end: str) -> None:
+    """End this process before it renames a path with this end."""
+
+    def hook(event, arguments):
+        if event == "os.rename" and os.fspath(arguments[0]).endswith(end):
+            os._exit(9)
+
+    sys.addaudithook(hook)
+
+
+def test_a_kill_leaves_the_earlier_export_beside_its_place(tmp_path):
+    write(tmp_path / "model", 3)
+    for _ in range(2):
+        child = os.fork()
+        if not child:
+            try:
+                end_before_renaming("unfinished")
+                (tmp_path / "unfinished").mkdir(exist_ok=True)
+                exported._put_in_place(tmp_path / "unfinished", tmp_path / "model")
+            finally:
+                os._exit(0)  # this is no other run of the tests
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+        assert width_of(tmp_path / ".model.replaced") == 3
+    (tmp_path / "unfinished").rmdir()
+    write(tmp_path / "model", 4)
+    assert os.listdir(tmp_path) == ["model"] and width_of(tmp_path / "model") == 4

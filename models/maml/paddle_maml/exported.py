@@ -51,6 +51,8 @@ def check_target(directory: str | os.PathLike[str]) -> None:
 def write(directory: str | os.PathLike[str], export: Export) -> None:
     """Write an export, whole or not at all, over an earlier one.
 
+    A process that is killed between two renames leaves the earlier one as `.NAME.replaced`.
+
     Raises
     ------
     UserError
@@ -67,13 +69,25 @@ def write(directory: str | os.PathLike[str], export: Export) -> None:
         described = {**export.description, "sha256": sums}
         text = yaml.safe_dump(described, sort_keys=False, allow_unicode=True)
         (unfinished / DESCRIPTION).write_text(text, encoding="utf-8")
-        if directory.exists():
-            shutil.rmtree(directory)
-        unfinished.rename(directory)
+        _put_in_place(unfinished, directory)
     except OSError as error:
         raise _unwritable(directory, error) from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _put_in_place(unfinished: Path, directory: Path) -> None:
+    """Give an export its name; the one that has it is removed afterwards, or gets it back."""
+    earlier = directory.with_name(f".{directory.name}.replaced")
+    try:
+        if directory.exists():
+            shutil.rmtree(earlier, ignore_errors=True)
+            directory.rename(earlier)
+        unfinished.rename(directory)
+    finally:
+        if earlier.exists() and not directory.exists():
+            earlier.rename(directory)
+    shutil.rmtree(earlier, ignore_errors=True)
 
 
 def describe(directory: str | os.PathLike[str]) -> dict:
