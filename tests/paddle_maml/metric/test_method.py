@@ -80,6 +80,16 @@ def test_other_labels_for_the_classes_give_the_same_logits_in_another_order(meth
     np.testing.assert_allclose(found[:, order.numpy()], expected, rtol=1e-9)
 
 
+def test_a_learner_answers_the_same_whatever_becomes_of_the_method(method):
+    support_x, support_y, query_x, _ = (part[0] for part in tensors())
+    learners = method.adapt(support_x, support_y, 2), method.path(support_x, support_y, 2)[-1]
+    expected = [learner(query_x).numpy() for learner in learners]
+    for value in method.state_dict().values():  # running statistics, too
+        value.set_value(value + 1)
+    for learner, before in zip(learners, expected):
+        np.testing.assert_array_equal(learner(query_x).numpy(), before)
+
+
 def test_standalone_answers_the_same_whatever_becomes_of_the_method(method):
     support_x, support_y, query_x, _ = (part[0] for part in tensors())
     learner = method.adapt(support_x, support_y, 2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import paddle
 from paddle import nn
 
@@ -82,7 +84,7 @@ class MetricMethod(nn.Layer):
         return nn.functional.cross_entropy(logits, query_y), logits.detach()
 
     def adapt(self, support_x, support_y, steps: int | None = None) -> MetricLearner:
-        """A classifier for the classes of one task.
+        """A classifier for the classes of one task; it stays as it is if the method is trained on.
 
         Parameters
         ----------
@@ -97,9 +99,7 @@ class MetricMethod(nn.Layer):
         MetricLearner
             `learner(query_x)` -> logits.
         """
-        with paddle.no_grad(), in_evaluation(self):
-            support = self.embedding(support_x)
-        return MetricLearner(self, support, members(support_y, support.dtype))
+        return copy.deepcopy(self)._compared(support_x, support_y)
 
     def path(self, support_x, support_y, steps: int | None = None) -> list[MetricLearner]:
         """What `adapt` returns, alone in a list: `MAML.path` without a step."""
@@ -108,7 +108,13 @@ class MetricMethod(nn.Layer):
     def path_logits(self, support_x, support_y, query_x, steps: int | None = None):
         """What `adapt` makes of the queries of a batch of tasks: (1, task, query, way)."""
         tasks = zip(support_x, support_y, query_x)  # one by one, which bounds the memory
-        return paddle.stack([self.adapt(x, y)(query) for x, y, query in tasks]).unsqueeze(0)
+        return paddle.stack([self._compared(x, y)(query) for x, y, query in tasks]).unsqueeze(0)
+
+    def _compared(self, support_x, support_y):
+        """What `adapt` returns, but by this very embedding."""
+        with paddle.no_grad(), in_evaluation(self):
+            support = self.embedding(support_x)
+        return MetricLearner(self, support, members(support_y, support.dtype))
 
 
 def embedded(embedding: nn.Layer, support_x, query_x):
