@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from paddle_maml import (
 )
 from paddle_maml.errors import UserError
 from paddle_maml.image_files import read_image
-from paddle_maml.pixel_scale import INK
+from paddle_maml.pixel_scale import INK, PixelScale
 from PIL import Image
 
 SIDE, WAY, CLASSES = 16, 3, ["ant", "bee", "cat"]
@@ -116,6 +117,13 @@ def test_with_the_support_images_a_probability_depends_on_its_image_alone(adapte
     assert transductive < 1e-5 if name in EMBEDDING else transductive > 1e-3
 
 
+def test_no_images_are_told_of(adapted):
+    _, learner, support_x = adapted
+    for given in ((support_x[:0],), (support_x[:0], support_x)):
+        with pytest.raises(UserError, match="^there are no images to predict: give one or more"):
+            learner.predict(*given)
+
+
 def test_what_is_saved_says_the_same(adapted, tmp_path):
     name, learner, support_x = adapted
     learner.save(tmp_path / "saved", support_x, CLASSES, INK)
@@ -141,6 +149,39 @@ def test_of_fewer_classes_the_first_outputs_are_taken(tmp_path):
     first.save(tmp_path / "saved", x, CLASSES[:2])
     found = paddle_maml.load(tmp_path / "saved").predict(query_x)
     np.testing.assert_allclose(found, first.predict(query_x, x), atol=1e-5)
+
+
+@pytest.mark.parametrize("classes", [np.unique(["cat", "ant", "bee"]), np.arange(3)])
+def test_names_and_numbers_may_be_numpys(tmp_path, classes):
+    x = paddle.to_tensor(images(3))
+    learner = MAML(conv4(), 0.4).adapt(x, paddle.arange(3), 1)
+    expected = PixelScale.normalising([0.5], [0.25])
+    mean, std = np.float32([0.5]), np.float64([0.25])
+    for scale in (PixelScale.normalising(mean, std), PixelScale(*map(np.array, expected))):
+        learner.save(tmp_path / "saved", x, classes, scale)
+        classifier = paddle_maml.load(tmp_path / "saved")
+        assert classifier.classes == [str(name) for name in classes]
+        assert PixelScale.described(classifier.description["image"]) == expected
+
+
+def test_threads_that_share_a_classifier_get_their_own_answers(saved):
+    classifier, found, switching = paddle_maml.load(saved), [], sys.getswitchinterval()
+    given = [np.random.default_rng(n).normal(size=(n, 4)).astype("float32") for n in (4, 7)]
+    expected = [classifier.predict(x) for x in given]
+
+    def ask(x, right):
+        found.extend(np.array_equal(classifier.predict(x), right) for _ in range(300))
+
+    threads = [threading.Thread(target=ask, args=task) for task in zip(given, expected)]
+    sys.setswitchinterval(1e-5)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(switching)
+    assert len(found) == 600 and all(found)
 
 
 def test_neither_the_networks_code_nor_a_pickle_is_needed(saved):
@@ -175,6 +216,8 @@ def test_image_files_are_read_as_in_training(tmp_path, fit):
     np.testing.assert_array_equal(classifier.read(*files), support_x)
     with pytest.raises(UserError, match="cannot read the image"):
         classifier.read(tmp_path / "saved" / PROGRAM)
+    with pytest.raises(UserError, match="^there are no image files to read: name one or more"):
+        classifier.read()
     with pytest.raises(ValueError, match="fit must be stretch or crop, not 'squeeze'"):
         learner.save(tmp_path / "other", support_x, CLASSES[:2], INK, "squeeze")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +55,8 @@ class Classifier:
     """A network that was adapted to the classes of one task, as `load` returns it.
 
     Batch norm is fixed, to the support images or to running statistics (`description` says which),
-    so that what is said of an image depends on that image alone.
+    so that what is said of an image depends on that image alone. Threads may share it; they take
+    turns.
 
     Attributes
     ----------
@@ -78,6 +80,7 @@ class Classifier:
 
     def __init__(self, directory: Path, use_gpu: bool = False, cpu_threads: int = 1):
         self._predictor = exported.predictor(directory, use_gpu, cpu_threads)
+        self._turn = threading.Lock()  # of inputs and outputs a predictor has one each
         self.directory, self.description = directory, exported.describe(directory)
         try:
             self.classes = [str(name) for name in self.description["classes"]]
@@ -118,7 +121,7 @@ class Classifier:
             )
         try:
             images = np.ascontiguousarray(images, self._dtype)
-            outputs = [exported.run(self._predictor, [some])[0] for some in batches(images)]
+            outputs = [self._outputs(some) for some in batches(images)]
         except Exception as error:  # Paddle has many
             raise UserError(
                 f"the program in {self.directory} does not take what {exported.DESCRIPTION} beside "
@@ -132,13 +135,18 @@ class Classifier:
             )
         return found
 
+    def _outputs(self, images):
+        with self._turn:
+            return exported.run(self._predictor, [images])[0]
+
     def read(self, *files: str | os.PathLike[str]) -> np.ndarray:
         """Image files as `predict` takes them: float32 (image, channels, side, side).
 
         Raises
         ------
         UserError
-            If one cannot be read, or the classifier was saved without the scale of its images.
+            If one cannot be read, there is none, or the classifier was saved without the scale of
+            its images.
         """
         try:
             image = self.description["image"]
@@ -150,4 +158,6 @@ class Classifier:
                 f"{self.directory} does not say how images become numbers: give predict() arrays, "
                 "or save it with the scale of its images."
             ) from error
+        if not files:
+            raise UserError("there are no image files to read: name one or more.")
         return scale.values(np.stack([read_image(Path(f), *form) for f in files]))

@@ -35,7 +35,7 @@ class PixelScale(NamedTuple):
         >>> PixelScale.normalising([0.5, 0.25], [0.5, 0.25])
         PixelScale(black=(-1.0, -1.0), white=(1.0, 3.0))
         """
-        channels = list(zip(mean, std))
+        channels = [(float(m), float(s)) for m, s in zip(mean, std)]
         return cls(tuple(-m / s for m, s in channels), tuple((1 - m) / s for m, s in channels))
 
     @classmethod

@@ -52,6 +52,11 @@ class TaskClassifier:
         numpy.ndarray (image, class), float32
             Each row sums to 1.
 
+        Raises
+        ------
+        UserError
+            If there are no images.
+
         Examples
         --------
         >>> import paddle
@@ -63,6 +68,8 @@ class TaskClassifier:
         [0, 0, 1]
         """
         images = self._taken(images)
+        if not len(images):
+            raise UserError("there are no images to predict: give one or more.")
         if support_x is None:
             return probabilities(self(images))
         layer = self.standalone(support_x)
@@ -77,7 +84,7 @@ class TaskClassifier:
         fit: str = "stretch",
     ) -> Export:
         """What `save` writes; its parameters are the same."""
-        support_x = self._taken(support_x)
+        support_x, classes = self._taken(support_x), [str(name) for name in classes]
         layer = self.standalone(support_x)
         with paddle.no_grad():
             outputs = layer(support_x).shape[-1]
@@ -91,9 +98,9 @@ class TaskClassifier:
         if scale is not None:
             channels, side, _ = shape
             check_form(side, channels, fit)
-            form = {"side": side, "channels": channels, "fit": fit}
-            description["image"] = {**form, **scale._asdict()}
-        description |= {"batch_norm": normalisation(layer), "classes": list(classes)}
+            ends = {name: np.asarray(end).tolist() for name, end in scale._asdict().items()}
+            description["image"] = {"side": side, "channels": channels, "fit": fit, **ends}
+        description |= {"batch_norm": normalisation(layer), "classes": classes}
         return Export(layer, [paddle.static.InputSpec([None, *shape], dtype, "image")], description)
 
     def save(
