@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -20,16 +19,7 @@ def net():
     return nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1D(16), nn.ReLU(), nn.Linear(16, 3))
 
 
-@pytest.fixture
-def often():
-    """Threads take turns more often than is usual."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    yield
-    sys.setswitchinterval(interval)
-
-
-def test_learners_of_one_net_answer_in_several_threads(net, often):
+def test_learners_of_one_net_answer_in_several_threads(net, busy_threads):
     maml, x = MAML(net, 0.5), paddle.randn([9, 8])
     learners = [maml.adapt(x, paddle.full([9], label, "int64"), steps=20) for label in range(3)]
     asks = [lambda a=learner: a(x).numpy() for learner in learners]

@@ -77,13 +77,12 @@ class MAMLPlusPlus(MAML):
         self.order = 1 if epoch < self.first_order_epochs else self._order
 
     def inner_loop(self, steps: int) -> list[InnerStep]:
-        found = []
+        found, places = [], trainable_places(self.net)
         for step in range(steps):
             step = min(step, self.inner_steps - 1)
             rates = dict.fromkeys(self._norms, 0.0) | dict(zip(self._rated, self.rates[step]))
             own = dict(zip(self._norms, self.norms[step - 1] if step else []))
-            places = enumerate(trainable_places(self.net))
-            own = {number: own[place] for number, place in places if place in own}
+            own = {number: own[place] for number, place in enumerate(places) if place in own}
             found.append(InnerStep(chosen(self.net, rates), own, self.inner_clip))
         return found
 
@@ -101,4 +100,5 @@ def _of_batch_norms(net) -> list[int]:
     """The places of the trainable scales and shifts of batch norms in `net.parameters()`."""
     layers = [layer for layer in net.sublayers(include_self=True) if isinstance(layer, BATCH_NORMS)]
     scales = {id(p) for layer in layers for p in (layer.weight, layer.bias)}
-    return [place for place in trainable_places(net) if id(net.parameters()[place]) in scales]
+    parameters = net.parameters()
+    return [place for place in trainable_places(net) if id(parameters[place]) in scales]
