@@ -171,8 +171,9 @@ def test_evaluation_reads_the_same_tasks_every_time(data, split):
     assert as_bytes(evaluation) == as_bytes(evaluation)
 
 
-@pytest.mark.parametrize("tested", [False, True])
-def test_evaluation_rotates_only_if_told_to(tmp_path, tested):
+@pytest.fixture
+def corner(tmp_path):
+    """Splits of five classes, all images with one black pixel in the corner at the top left."""
     mark = np.full((4, 4), 255, np.uint8)
     mark[0, 0] = 0
     for split in ("train", "val", "test"):
@@ -180,9 +181,21 @@ def test_evaluation_rotates_only_if_told_to(tmp_path, tested):
             (tmp_path / split / str(c)).mkdir(parents=True)
             for i in range(5):
                 Image.fromarray(mark).save(tmp_path / split / str(c) / f"{i}.png")
+    return tmp_path
+
+
+def test_in_training_alone_a_task_may_be_turned_as_a_whole(corner):
+    for split in ("train", "val", "test"):
+        turned = reader(corner, split, rotation=True, rotation_test=True, rotation_of="task")
+        alike = [len(np.unique(np.concatenate([task[0], task[2]]), axis=0)) for task in turned]
+        assert (set(alike) == {1}) == (split == "train")
+
+
+@pytest.mark.parametrize("tested", [False, True])
+def test_evaluation_rotates_only_if_told_to(corner, tested):
     corners = {}
     for split in ("train", "val", "test"):
-        tasks = list(reader(tmp_path, split, rotation=not tested, rotation_test=tested))
+        tasks = list(reader(corner, split, rotation=not tested, rotation_test=tested))
         images = np.concatenate([np.concatenate([task[0], task[2]]) for task in tasks])
         corners[split] = {tuple(image) for image in images[:, 0, ::3, ::3].reshape(-1, 4)}
     turned, upright = {tuple(corner) for corner in np.eye(4)}, {(1, 0, 0, 0)}

@@ -38,11 +38,11 @@ KEYS = st.tuples(
 @given(
     st.lists(st.integers(1, 6), min_size=1, max_size=12),
     *(st.integers(1, 12), st.integers(1, 4), st.integers(0, 4)),
-    st.booleans(),
+    *(st.booleans(), st.booleans()),
     KEYS,
 )
 def test_a_task_has_different_classes_and_different_images_of_each(
-    counts, way, shot, query, rotation, key
+    counts, way, shot, query, rotation, together, key
 ):
     classes = numbered(counts)
     try:
@@ -50,8 +50,8 @@ def test_a_task_has_different_classes_and_different_images_of_each(
     except UserError:
         assert len(counts) < way or min(counts) < shot + query
         return
-    task = draw_episode(classes, episode_rng(*key), way, shot, query, rotation)
-    again = draw_episode(classes, episode_rng(*key), way, shot, query, rotation)
+    form = way, shot, query, rotation, together
+    task, again = (draw_episode(classes, episode_rng(*key), *form) for _ in range(2))
     assert all(np.array_equal(*pair) for pair in zip(task, again))
     numbers, quarters = divmod(task.classes, 4) if rotation else (task.classes, 0 * task.classes)
     assert len({*numbers.tolist()}) == way
@@ -98,6 +98,23 @@ def test_a_turn_is_numpys(classes):
             expected.append(np.rot90(images, rng.integers(4), (2, 3)))
         assert np.array_equal(task.support_x, np.concatenate([images[:1] for images in expected]))
         assert np.array_equal(task.query_x, np.concatenate([images[1:] for images in expected]))
+
+
+def test_together_all_classes_of_a_task_are_turned_alike_and_tasks_in_each_way(classes):
+    """In all else the task is a draw of its kind: classes and images do not depend on the turn."""
+    turns = set()
+    for index in range(50):
+        rng = episode_rng(0, "train", 0, index)
+        task = draw_episode(classes, rng, 3, 1, 2, rotation=True, together=True)
+        rng = episode_rng(0, "train", 0, index)
+        numbers, alike = rng.choice(5, 3, replace=False), rng.integers(4)
+        assert task.classes.tolist() == [4 * c + alike for c in numbers]
+        for label, c in enumerate(numbers):
+            images = np.rot90(classes.of(c)[rng.choice(6, 3, replace=False)], alike, (2, 3))
+            assert np.array_equal(task.support_x[task.support_y == label], images[:1])
+            assert np.array_equal(task.query_x[task.query_y == label], images[1:])
+        turns.add(int(alike))
+    assert turns == {0, 1, 2, 3}
 
 
 @pytest.mark.parametrize("rotation", [True, False])

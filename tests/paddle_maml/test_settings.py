@@ -92,6 +92,7 @@ def test_gradients_are_cut_in_one_way(optimizer):
         ("n_way", 5.0, "it takes a whole number"),
         ("n_way", True, "it takes a whole number"),
         ("rotation", 1, "it takes true or false"),
+        ("rotation_of", "image", "rotation_of is 'image': it takes class or task"),
         ("conv_kernal", 3, "it takes a list"),
         ("base_optimizer.learning_rate", "1e-3", "write 0.001 or 1.0e-3"),
         ("base_optimizer.learning_rate", 0, "it takes a number above 0"),

@@ -36,12 +36,14 @@ def draw_episode(
     shot: int,
     query: int,
     rotation: bool = False,
+    together: bool = False,
 ) -> Episode:
     """Draw `way` classes in random order, and per class `shot` + `query` different images.
 
     A class's label is its place in the draw, so labels are permuted from task to task. With
     `rotation`, each class is turned by 0, 90, 180 or 270 degrees as a whole, which makes four
-    classes of one; a class never meets its own rotation in one task.
+    classes of one; a class never meets its own rotation in one task. `together`, all classes of the
+    task are turned alike: which way up they are then tells none from another.
 
     Returns
     -------
@@ -50,11 +52,12 @@ def draw_episode(
     """
     drawn = []
     numbers = rng.choice(len(classes), way, replace=False)
+    alike = rng.integers(4) if rotation and together else None
     for place, c in enumerate(numbers):
         images = classes.of(c)
         images = images[rng.choice(len(images), shot + query, replace=False)]
         if rotation:
-            quarters = rng.integers(4)
+            quarters = rng.integers(4) if alike is None else alike
             images = _turned(images, quarters)
             numbers[place] = 4 * c + quarters
         drawn.append(images)

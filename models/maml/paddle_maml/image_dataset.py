@@ -27,8 +27,9 @@ class ImageDataset(TaskDataset):
     """Tasks of images: float32 (way * images, channels, side, side), on the scale `scale`.
 
     Labels are int64 (way * images,). Classes are rotated in training as
-    `hyper_parameters.rotation` says, in validation and meta-test as `rotation_test` says; the
-    images of training tasks are changed as `hyper_parameters.augmentation` says.
+    `hyper_parameters.rotation` and `rotation_of` say, in validation and meta-test as
+    `rotation_test` says; the images of training tasks are changed as
+    `hyper_parameters.augmentation` says.
 
     With `hyper_parameters.split` the classes of the directory are drawn for training, validation
     and test, and `splits` names those of each; else it is None, and they all are of one split.
@@ -58,6 +59,7 @@ class ImageDataset(TaskDataset):
                 "apart: set it to cross_entropy."
             )
         self.rotation = setting.rotation if self.training else setting.rotation_test
+        self.together = self.training and setting.rotation_of == "task"
         self.scale = setting.scale(self.scale)
         self.augment = setting.augmentation if self.training else Augmentation()
         self.classes = self._load(config)
@@ -67,7 +69,8 @@ class ImageDataset(TaskDataset):
             check_number(self.classes, self.directory, self.rotation, setting.pretrain_classes)
 
     def draw(self, rng) -> Episode:
-        task = draw_episode(self.classes, rng, self.way, self.shot, self.query, self.rotation)
+        form = self.way, self.shot, self.query, self.rotation, self.together
+        task = draw_episode(self.classes, rng, *form)
         support_x, query_x = (
             self.scale.values(self.augment(x, rng)) for x in (task.support_x, task.query_x)
         )

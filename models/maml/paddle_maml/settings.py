@@ -36,7 +36,8 @@ class Settings:
     query_set: str = "disjoint"  # support: in training, the support images are the queries, too
     tasks_per_epoch: int = 3200
     rotation: bool = True  # training classes also turned by 90, 180 and 270 degrees
-    rotation_test: bool = False  # the same in validation and meta-test
+    rotation_of: str = "class"  # each by itself; task: in training, all of a task turned alike
+    rotation_test: bool = False  # each class by itself, in validation and meta-test
     imgsize: int = 28  # height and width in pixels
     channels: int = 1  # 1 grey, 3 colour
     fit: str = "stretch"  # images that are not square: or crop, to the square in the middle
@@ -243,6 +244,7 @@ _CHOICES = {
     "loss": ("cross_entropy", "mse"),
     "order": (2, 1),
     "query_set": ("disjoint", "support"),
+    "rotation_of": ("class", "task"),
     "channels": (1, 3),
     "fit": ("stretch", "crop"),
     "conv_stride": (1, 2),
