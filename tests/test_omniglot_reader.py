@@ -186,7 +186,9 @@ def corner(tmp_path):
 
 def test_in_training_alone_a_task_may_be_turned_as_a_whole(corner):
     for split in ("train", "val", "test"):
-        turned = reader(corner, split, rotation=True, rotation_test=True, rotation_of="task")
+        turned = reader(
+            corner, split, rotation=True, reflection=True, rotation_test=True, rotation_of="task"
+        )
         alike = [len(np.unique(np.concatenate([task[0], task[2]]), axis=0)) for task in turned]
         assert (set(alike) == {1}) == (split == "train")
 

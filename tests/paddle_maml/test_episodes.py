@@ -27,6 +27,13 @@ def numbered(counts: list[int]) -> ImageClasses:
     return ImageClasses(names, np.array(images, np.uint8)[:, None], np.cumsum([0, *counts]))
 
 
+def upright(image, turn):
+    """An image as it was before the turn."""
+    mirrored, quarters = divmod(turn, 4)
+    image = np.rot90(image, -quarters)
+    return np.fliplr(image) if mirrored else image
+
+
 KEYS = st.tuples(
     st.integers(0, 2**32 - 1),
     st.sampled_from(["train", "valid", "test"]),
@@ -38,11 +45,11 @@ KEYS = st.tuples(
 @given(
     st.lists(st.integers(1, 6), min_size=1, max_size=12),
     *(st.integers(1, 12), st.integers(1, 4), st.integers(0, 4)),
-    *(st.booleans(), st.booleans()),
+    *(st.sampled_from([1, 4, 8]), st.booleans()),
     KEYS,
 )
 def test_a_task_has_different_classes_and_different_images_of_each(
-    counts, way, shot, query, rotation, together, key
+    counts, way, shot, query, turns, together, key
 ):
     classes = numbered(counts)
     try:
@@ -50,17 +57,17 @@ def test_a_task_has_different_classes_and_different_images_of_each(
     except UserError:
         assert len(counts) < way or min(counts) < shot + query
         return
-    form = way, shot, query, rotation, together
+    form = way, shot, query, turns, together
     task, again = (draw_episode(classes, episode_rng(*key), *form) for _ in range(2))
     assert all(np.array_equal(*pair) for pair in zip(task, again))
-    numbers, quarters = divmod(task.classes, 4) if rotation else (task.classes, 0 * task.classes)
+    numbers, turned = divmod(task.classes, turns)
     assert len({*numbers.tolist()}) == way
     assert task.support_y.tolist() == np.repeat(range(way), shot).tolist()
     assert task.query_y.tolist() == np.repeat(range(way), query).tolist()
     images = np.concatenate([task.support_x, task.query_x])[:, 0]
     seen = set()
     for image, label in zip(images, np.concatenate([task.support_y, task.query_y])):
-        (c, i), rest = np.rot90(image, -quarters[label])
+        (c, i), rest = upright(image, turned[label])
         assert c == numbers[label] and i < counts[c] and not rest.any()
         seen.add((c, i))
     assert len(seen) == len(images) == way * (shot + query)
@@ -75,7 +82,7 @@ def test_another_key_gives_other_random_numbers(key, other):
 def test_a_class_is_turned_as_a_whole_and_never_meets_its_own_rotation(classes):
     turns = set()
     for index in range(50):
-        task = draw_episode(classes, episode_rng(0, "train", 0, index), 5, 2, 4, rotation=True)
+        task = draw_episode(classes, episode_rng(0, "train", 0, index), 5, 2, 4, turns=4)
         images = np.concatenate([task.support_x, task.query_x])[:, 0]
         labels = np.concatenate([task.support_y, task.query_y])
         drawn = []
@@ -91,7 +98,7 @@ def test_a_class_is_turned_as_a_whole_and_never_meets_its_own_rotation(classes):
 def test_a_turn_is_numpys(classes):
     """And what random numbers a task takes, in which order, is settled: results depend on it."""
     for index in range(20):
-        task = draw_episode(classes, episode_rng(0, "train", 0, index), 3, 1, 2, rotation=True)
+        task = draw_episode(classes, episode_rng(0, "train", 0, index), 3, 1, 2, turns=4)
         rng, expected = episode_rng(0, "train", 0, index), []
         for c in rng.choice(5, 3, replace=False):
             images = classes.of(c)[rng.choice(6, 3, replace=False)]
@@ -105,36 +112,37 @@ def test_together_all_classes_of_a_task_are_turned_alike_and_tasks_in_each_way(c
     turns = set()
     for index in range(50):
         rng = episode_rng(0, "train", 0, index)
-        task = draw_episode(classes, rng, 3, 1, 2, rotation=True, together=True)
+        task = draw_episode(classes, rng, 3, 1, 2, 8, together=True)
         rng = episode_rng(0, "train", 0, index)
-        numbers, alike = rng.choice(5, 3, replace=False), rng.integers(4)
-        assert task.classes.tolist() == [4 * c + alike for c in numbers]
+        numbers, alike = rng.choice(5, 3, replace=False), rng.integers(8)
+        assert task.classes.tolist() == [8 * c + alike for c in numbers]
         for label, c in enumerate(numbers):
-            images = np.rot90(classes.of(c)[rng.choice(6, 3, replace=False)], alike, (2, 3))
+            images = classes.of(c)[rng.choice(6, 3, replace=False)]
+            images = np.rot90(images[..., ::-1] if alike >= 4 else images, alike % 4, (2, 3))
             assert np.array_equal(task.support_x[task.support_y == label], images[:1])
             assert np.array_equal(task.query_x[task.query_y == label], images[1:])
         turns.add(int(alike))
-    assert turns == {0, 1, 2, 3}
+    assert turns == {*range(8)}
 
 
-@pytest.mark.parametrize("rotation", [True, False])
-def test_classes_are_numbered_with_their_rotations(classes, rotation):
+@pytest.mark.parametrize("turns", [1, 4, 8])
+def test_classes_are_numbered_with_their_turns(classes, turns):
     numbers = set()
     for index in range(100):
-        task = draw_episode(classes, episode_rng(0, "train", 0, index), 3, 1, 2, rotation)
+        task = draw_episode(classes, episode_rng(0, "train", 0, index), 3, 1, 2, turns)
         for label, number in enumerate(task.classes):
-            c, quarters = divmod(number, 4) if rotation else (number, 0)
-            upright = np.rot90(task.support_x[label, 0], -quarters)
-            assert upright[0, 0] == 1 + c
+            c, turn = divmod(number, turns)
+            image = upright(task.support_x[label, 0], turn)
+            assert image[0, 0] == 1 + c and image[1, 1] >= 100
             numbers.add(int(number))
-    assert numbers == set(range(20 if rotation else 5))
+    assert numbers == {*range(5 * turns)}
 
 
-@pytest.mark.parametrize(("rotation", "number"), [(True, 20), (False, 5)])
-def test_another_number_of_training_classes_is_refused(classes, rotation, number):
-    check_number(classes, "here", rotation, number)
+@pytest.mark.parametrize(("turns", "number"), [(1, 5), (4, 20), (8, 40)])
+def test_another_number_of_training_classes_is_refused(classes, turns, number):
+    check_number(classes, "here", turns, number)
     with pytest.raises(UserError, match=f"is 7, but here has 5 classes.*: set it to {number}"):
-        check_number(classes, "here", rotation, 7)
+        check_number(classes, "here", turns, 7)
 
 
 def test_without_rotation_images_are_as_stored(classes):
@@ -142,6 +150,12 @@ def test_without_rotation_images_are_as_stored(classes):
     drawn = np.concatenate([task.support_x, task.query_x])
     assert drawn.dtype == np.uint8
     assert sorted(a.tobytes() for a in drawn) == sorted(a.tobytes() for a in classes.images)
+    rng, again = (episode_rng(0, "train", 0, 0) for _ in range(2))
+    draw_episode(classes, rng, 2, 1, 1)
+    again.choice(5, 2, replace=False)
+    for _ in range(2):
+        again.choice(6, 2, replace=False)
+    assert rng.random() == again.random()  # no random numbers for a turn that there is not
 
 
 def test_each_part_of_the_key_changes_the_random_numbers():

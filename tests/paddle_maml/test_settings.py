@@ -76,6 +76,24 @@ def test_some_need_an_inner_step(algorithm):
         settings(algorithm=algorithm, update_step=0)
 
 
+@pytest.mark.parametrize(
+    ("chosen", "training", "test"),
+    [
+        ({"rotation": False}, 1, 1),
+        ({"rotation": False, "rotation_test": True}, 1, 4),
+        ({"rotation": True}, 4, 1),
+        ({"rotation": True, "reflection": True, "rotation_test": True}, 8, 4),
+    ],
+)
+def test_how_many_classes_are_made_of_one(chosen, training, test):
+    assert (settings(**chosen).turns(True), settings(**chosen).turns(False)) == (training, test)
+
+
+def test_no_mirror_images_of_what_is_not_turned():
+    with pytest.raises(UserError, match="reflection is True: it takes false where rotation is"):
+        settings(rotation=False, reflection=True)
+
+
 @pytest.mark.parametrize("optimizer", ["base_optimizer", "meta_optimizer"])
 def test_gradients_are_cut_in_one_way(optimizer):
     with pytest.raises(UserError, match=f"clip_norm is 1.0: .*{optimizer}.clip: give one of them"):

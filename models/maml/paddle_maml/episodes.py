@@ -13,8 +13,8 @@ from .image_classes import ImageClasses
 class Episode(NamedTuple):
     """One task. Images are (way * images, channels, side, side), labels (way * images,) int64.
 
-    `classes` (way,) int64 numbers the class of each label among all there are: by its place, or
-    with rotation 4 times its place plus the quarter turns.
+    `classes` (way,) int64 numbers the class of each label among all there are: by `turns` times
+    its place plus its turn.
     """
 
     support_x: np.ndarray
@@ -35,15 +35,16 @@ def draw_episode(
     way: int,
     shot: int,
     query: int,
-    rotation: bool = False,
+    turns: int = 1,
     together: bool = False,
 ) -> Episode:
     """Draw `way` classes in random order, and per class `shot` + `query` different images.
 
-    A class's label is its place in the draw, so labels are permuted from task to task. With
-    `rotation`, each class is turned by 0, 90, 180 or 270 degrees as a whole, which makes four
-    classes of one; a class never meets its own rotation in one task. `together`, all classes of the
-    task are turned alike: which way up they are then tells none from another.
+    A class's label is its place in the draw, so labels are permuted from task to task. Each class
+    is turned as a whole in one of `turns` ways, which makes as many classes of one: 1, as stored;
+    4, by 0, 90, 180 or 270 degrees; 8, the same of its mirror image, too. A class never meets its
+    own turn in one task. `together`, all classes of the task are turned alike: which way up they
+    are then tells none from another.
 
     Returns
     -------
@@ -52,15 +53,13 @@ def draw_episode(
     """
     drawn = []
     numbers = rng.choice(len(classes), way, replace=False)
-    alike = rng.integers(4) if rotation and together else None
+    alike = rng.integers(turns) if together else None
     for place, c in enumerate(numbers):
         images = classes.of(c)
         images = images[rng.choice(len(images), shot + query, replace=False)]
-        if rotation:
-            quarters = rng.integers(4) if alike is None else alike
-            images = _turned(images, quarters)
-            numbers[place] = 4 * c + quarters
-        drawn.append(images)
+        turn = rng.integers(turns) if alike is None else alike
+        drawn.append(_turned(images, turn))
+        numbers[place] = turns * c + turn
     labels = np.arange(way)
     return Episode(
         np.concatenate([images[:shot] for images in drawn]),
@@ -96,14 +95,14 @@ def check_enough(
         )
 
 
-def check_number(classes: ImageClasses, where: str, rotation: bool, number: int) -> None:
+def check_number(classes: ImageClasses, where: str, turns: int, number: int) -> None:
     """Raise UserError unless `draw_episode` tells `number` of `classes` apart."""
-    found = len(classes) * (4 if rotation else 1)
+    found = turns * len(classes)
     if number != found:
-        turned = " and 3 rotations of each" if rotation else ""
+        turned = {1: "", 4: " and 3 rotations of each", 8: " and 7 turned or mirrored of each"}
         raise UserError(
             f"hyper_parameters.pretrain_classes is {number}, but {where} has {len(classes)} "
-            f"classes{turned}: set it to {found}."
+            f"classes{turned[turns]}: set it to {found}."
         )
 
 
@@ -111,8 +110,11 @@ def _number(count, one, more):
     return f"{count} {one if count == 1 else more}"
 
 
-def _turned(images, quarters):
-    """What `numpy.rot90` makes of the last two axes, in a fifth of its time."""
+def _turned(images, turn):
+    """What `numpy.rot90` makes of the last two axes, in a fifth of its time; mirrored from 4 on."""
+    mirrored, quarters = divmod(turn, 4)
+    if mirrored:
+        images = images[..., ::-1]
     if quarters % 2:
         images = images.swapaxes(-2, -1)
     if quarters in (1, 2):

@@ -27,7 +27,7 @@ class ImageDataset(TaskDataset):
     """Tasks of images: float32 (way * images, channels, side, side), on the scale `scale`.
 
     Labels are int64 (way * images,). Classes are rotated in training as
-    `hyper_parameters.rotation` and `rotation_of` say, in validation and meta-test as
+    `hyper_parameters.rotation`, `reflection` and `rotation_of` say, in validation and meta-test as
     `rotation_test` says; the images of training tasks are changed as
     `hyper_parameters.augmentation` says.
 
@@ -58,7 +58,7 @@ class ImageDataset(TaskDataset):
                 f"hyper_parameters.loss is 'mse', but {type(self).__module__} has classes to tell "
                 "apart: set it to cross_entropy."
             )
-        self.rotation = setting.rotation if self.training else setting.rotation_test
+        self.turns = setting.turns(self.training)
         self.together = self.training and setting.rotation_of == "task"
         self.scale = setting.scale(self.scale)
         self.augment = setting.augmentation if self.training else Augmentation()
@@ -66,10 +66,10 @@ class ImageDataset(TaskDataset):
         key = "k_query" if self.training else "k_query_test"
         check_enough(self.classes, self.directory, self.way, self.shot, self.query, key)
         if self.numbered:
-            check_number(self.classes, self.directory, self.rotation, setting.pretrain_classes)
+            check_number(self.classes, self.directory, self.turns, setting.pretrain_classes)
 
     def draw(self, rng) -> Episode:
-        form = self.way, self.shot, self.query, self.rotation, self.together
+        form = self.way, self.shot, self.query, self.turns, self.together
         task = draw_episode(self.classes, rng, *form)
         support_x, query_x = (
             self.scale.values(self.augment(x, rng)) for x in (task.support_x, task.query_x)

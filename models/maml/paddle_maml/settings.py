@@ -36,6 +36,7 @@ class Settings:
     query_set: str = "disjoint"  # support: in training, the support images are the queries, too
     tasks_per_epoch: int = 3200
     rotation: bool = True  # training classes also turned by 90, 180 and 270 degrees
+    reflection: bool = False  # with rotation: and the mirror images of all of these
     rotation_of: str = "class"  # each by itself; task: in training, all of a task turned alike
     rotation_test: bool = False  # each class by itself, in validation and meta-test
     imgsize: int = 28  # height and width in pixels
@@ -70,7 +71,7 @@ class Settings:
     meta_optimizer__clip_norm: float | None = None  # or all of it to this Euclidean norm
     maml_pp__multi_step_epochs: int = 10  # until only the query loss after the last step counts
     maml_pp__first_order_epochs: int = 0  # before those of `order`
-    pretrain_classes: int | None = None  # in training, with rotations; fine_tune needs it
+    pretrain_classes: int | None = None  # in training, turned ones too; fine_tune needs it
     # the network
     network: str = "conv4"  # or mlp, or the MODULE.NAME of one's own
     hidden: list = dataclasses.field(default_factory=lambda: [256, 128, 64, 64])  # units of mlp
@@ -128,6 +129,12 @@ class Settings:
     def scale(self, readers: PixelScale) -> PixelScale:
         """The scale of the images: by `mean` and `std`, or the reader's if there are none."""
         return readers if self.mean is None else PixelScale.normalising(self.mean, self.std)
+
+    def turns(self, training: bool) -> int:
+        """How many classes are made of one, by turning and mirroring it."""
+        if training and self.reflection:
+            return 8
+        return 4 if (self.rotation if training else self.rotation_test) else 1
 
     @property
     def compares(self) -> bool:
@@ -199,10 +206,12 @@ class Settings:
         if self.loss == "mse" and self.compares:
             _refuse("algorithm", self.algorithm, "one that takes inner steps where loss is mse")
         if self.pretrains and (self.pretrain_classes or 0) < 1:
-            wanted = "the number of training classes, times 4 with rotation"
+            wanted = "the number of training classes, times 4 with rotation, 8 with reflection"
             _refuse("pretrain_classes", self.pretrain_classes, wanted)
 
     def _check_images(self):
+        if self.reflection and not self.rotation:
+            _refuse("reflection", self.reflection, "false where rotation is false")
         if not 0 <= self.augmentation__padding < self.imgsize:
             _refuse("augmentation__padding", self.augmentation__padding, "pixels from 0 to imgsize")
         for name in ("augmentation__brightness", "augmentation__contrast"):
