@@ -11,7 +11,7 @@ from pathlib import Path
 
 from utils import history
 from utils.experiments.listing import Experiment
-from utils.experiments.running import META_TEST, directory_of, write_record
+from utils.experiments.running import directory_of, write_record
 from utils.experiments.tables import results
 from utils.history import write_text
 
@@ -23,20 +23,17 @@ def keep(experiment: Experiment, out: Path, kept: Path) -> Iterable[str]:
 
     What is kept of the history are the validations.
     """
-    for seed, record, meta_test in results(experiment, out):
+    for seed, record in results(experiment, out):
         source, target = (directory_of(experiment, seed, directory) for directory in (out, kept))
         target.mkdir(parents=True, exist_ok=True)
         run = history.recorded(source)
         how = {key: run[key] for key in ("started", "versions", "processes")}
         machine = {key: run["machine"][key] for key in MACHINE}
-        _write(target / history.RUN, {**how, "machine": machine, "config": record.settings})
-        _write(target / META_TEST, {k: meta_test[k] for k in meta_test if k != "checkpoint"})
+        kept_run = {**how, "machine": machine, "config": record.settings}
+        write_text(target / history.RUN, json.dumps(kept_run, indent=2) + "\n")
         lines = [x for x in history.read(source / history.HISTORY) if x["split"] == "valid"]
         lines = [json.dumps({k: x[k] for k in x if k != "summary"}) + "\n" for x in lines]
         write_text(target / history.HISTORY, "".join(lines))
-        write_record(target, record)
+        meta_test = {k: v for k, v in record.meta_test.items() if k != "checkpoint"}
+        write_record(target, record._replace(meta_test=meta_test))
         yield target.name
-
-
-def _write(file: Path, content: dict) -> None:
-    write_text(file, json.dumps(content, indent=2) + "\n")

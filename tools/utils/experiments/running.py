@@ -37,7 +37,7 @@ class Record(NamedTuple):
     seconds: float = 0.0  # wall time of training, over all restarts
     epochs: int | None = None  # chosen to fit the budget
     steps: int | None = None  # meta-steps, once the training has ended
-    tested: bool = False
+    meta_test: dict | None = None  # as infer wrote it: a later one by hand replaces its file
 
 
 class ToolFailed(Exception):
@@ -57,7 +57,7 @@ def carry_out(experiment: Experiment, seed: int, out: Path) -> None:
     directory = directory_of(experiment, seed, out)
     with open_log(directory) as log:
         record = begin(directory, experiment.settings(seed))
-        if record.tested:
+        if record.meta_test is not None:
             logger.info(f"{directory.name}: finished before")
             return
         if record.steps is None:
@@ -67,7 +67,8 @@ def carry_out(experiment: Experiment, seed: int, out: Path) -> None:
         run_tool("infer", experiment, options(directory, seed, record.epochs), log)
         if not (directory / META_TEST).is_file():
             raise ToolFailed(f"infer wrote no {META_TEST}: the model has no summary of a meta-test")
-        write_record(directory, record._replace(tested=True))
+        meta_test = json.loads((directory / META_TEST).read_text(encoding="utf-8"))
+        write_record(directory, record._replace(meta_test=meta_test))
         logger.info(f"{directory.name}: finished")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -28,7 +27,6 @@ class Result(NamedTuple):
 
     seed: int
     record: Record
-    meta_test: dict
 
 
 def render(text: str, listing: Listing, out: Path) -> str:
@@ -70,10 +68,12 @@ def cells(experiment: Experiment, table: Table, out: Path) -> list[str]:
     found = list(results(experiment, out))
     if not found:
         return [MISSING, *[""] * (len(table.figures) + 3)]
-    measurements = [[figure(path, r.meta_test) for r in found] for path in table.figures.values()]
+    measurements = [
+        [figure(path, r.record.meta_test) for r in found] for path in table.figures.values()
+    ]
     return [
         *(measured(path, of) for path, of in zip(table.figures.values(), measurements)),
-        extent([r.meta_test["tasks"] for r in found], str),
+        extent([r.record.meta_test["tasks"] for r in found], str),
         extent([r.record.steps for r in found], str),
         extent([r.record.seconds for r in found], duration),
         ", ".join(str(r.seed) for r in found),
@@ -85,14 +85,14 @@ def results(experiment: Experiment, out: Path) -> Iterable[Result]:
     for seed in experiment.seeds:
         directory = directory_of(experiment, seed, out)
         record = read_record(directory)
-        if record is None or not record.tested:
+        if record is None or record.meta_test is None:
             continue
         if changed := differing(record.settings, experiment.settings(seed)):
             logger.warning(
                 f"{directory.name}: not shown, run with other settings ({', '.join(changed)})"
             )
             continue
-        yield Result(seed, record, json.loads((directory / META_TEST).read_text(encoding="utf-8")))
+        yield Result(seed, record)
 
 
 def figure(path: str, meta_test: dict) -> tuple[float, float | None]:
