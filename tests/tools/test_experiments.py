@@ -112,6 +112,29 @@ def test_what_is_finished_is_passed_over(ended):
     assert {path: path.stat().st_mtime_ns for path in ended.out.rglob("*")} == before
 
 
+def test_a_record_without_its_meta_test_has_it_made_again(ended, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(ended.out / "tiny-1", out / "tiny-1", symlinks=True)
+    file = out / "tiny-1/experiment.json"
+    record = json.loads(file.read_text())
+    measured = record.pop("meta_test")
+    file.write_text(json.dumps({**record, "tested": True}))
+    done = run(write_list(tmp_path, {"tiny": experiment(seeds=[1])}), out)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "tiny-1: training" not in done.stdout
+    assert parameters(out / "tiny-1") == parameters(ended.out / "tiny-1")
+    again = read_record(out / "tiny-1")
+    assert again.meta_test["accuracy_per_step"] == measured["accuracy_per_step"]
+    assert again.steps == STEPS
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"settings": ', '{"settings": {}, "more": 1}'])
+def test_a_damaged_record_is_named(tmp_path, content):
+    (tmp_path / "experiment.json").write_text(content)
+    with pytest.raises(UserError, match=r"experiment.json is damaged: remove its directory"):
+        read_record(tmp_path)
+
+
 def test_what_was_run_with_other_settings_is_put_aside_and_not_shown(ended, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(ended.out / "tiny-1", out / "tiny-1", symlinks=True)

@@ -209,10 +209,12 @@ def read_record(directory: Path) -> Record | None:
     """The record of a run, if there is one."""
     file = directory / RECORD
     try:
-        return Record(**json.loads(file.read_text(encoding="utf-8")))
+        found = json.loads(file.read_text(encoding="utf-8"))
+        found.pop("tested", None)  # of earlier records, without the meta-test: it is made again
+        return Record(**found)
     except FileNotFoundError:
         return None
-    except (TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         raise UserError(f"{file} is damaged: remove its directory to begin anew.") from error
 
 
