@@ -23,7 +23,8 @@ def keep(experiment: Experiment, out: Path, kept: Path) -> Iterable[str]:
 
     What is kept of the history are the validations.
     """
-    for seed, record in results(experiment, out):
+    for record in results(experiment, out):
+        seed = record.settings["runner.seed"]
         source, target = (directory_of(experiment, seed, directory) for directory in (out, kept))
         target.mkdir(parents=True, exist_ok=True)
         run = history.recorded(source)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -20,13 +19,6 @@ MARKED = re.compile(
     r"(<!-- experiments: (\S+) -->\n)((?:(?!<!-- experiments: ).)*?)(<!-- end -->)", re.DOTALL
 )
 MISSING = "not run"
-
-
-class Result(NamedTuple):
-    """What became of one seed."""
-
-    seed: int
-    record: Record
 
 
 def render(text: str, listing: Listing, out: Path) -> str:
@@ -68,20 +60,18 @@ def cells(experiment: Experiment, table: Table, out: Path) -> list[str]:
     found = list(results(experiment, out))
     if not found:
         return [MISSING, *[""] * (len(table.figures) + 3)]
-    measurements = [
-        [figure(path, r.record.meta_test) for r in found] for path in table.figures.values()
-    ]
+    measurements = [[figure(path, r.meta_test) for r in found] for path in table.figures.values()]
     return [
         *(measured(path, of) for path, of in zip(table.figures.values(), measurements)),
-        extent([r.record.meta_test["tasks"] for r in found], str),
-        extent([r.record.steps for r in found], str),
-        extent([r.record.seconds for r in found], duration),
-        ", ".join(str(r.seed) for r in found),
+        extent([r.meta_test["tasks"] for r in found], str),
+        extent([r.steps for r in found], str),
+        extent([r.seconds for r in found], duration),
+        ", ".join(str(r.settings["runner.seed"]) for r in found),
     ]
 
 
-def results(experiment: Experiment, out: Path) -> Iterable[Result]:
-    """The seeds that were run to the end with the settings of the list."""
+def results(experiment: Experiment, out: Path) -> Iterable[Record]:
+    """The records of the seeds that were run to the end with the settings of the list."""
     for seed in experiment.seeds:
         directory = directory_of(experiment, seed, out)
         record = read_record(directory)
@@ -92,7 +82,7 @@ def results(experiment: Experiment, out: Path) -> Iterable[Result]:
                 f"{directory.name}: not shown, run with other settings ({', '.join(changed)})"
             )
             continue
-        yield Result(seed, record)
+        yield record
 
 
 def figure(path: str, meta_test: dict) -> tuple[float, float | None]:
