@@ -128,7 +128,9 @@ def test_a_record_without_its_meta_test_has_it_made_again(ended, tmp_path):
     assert again.steps == STEPS
 
 
-@pytest.mark.parametrize("content", ["[]", "{}", '{"settings": ', '{"settings": {}, "more": 1}'])
+@pytest.mark.parametrize(
+    "content", ["[]", "3", "{}", '{"settings": ', '{"settings": {}, "more": 1}']
+)
 def test_a_damaged_record_is_named(tmp_path, content):
     (tmp_path / "experiment.json").write_text(content)
     with pytest.raises(UserError, match=r"experiment.json is damaged: remove its directory"):
