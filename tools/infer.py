@@ -20,19 +20,27 @@ from utils.model import create_loader, foreign, open_tool
 from utils.progress import logger
 from utils.visual import Visual
 
+VIEWS = 1, 4, 8  # a task as it is, turned, and mirrored too
+
 
 def main():
     _, config, model_class = open_tool(__doc__)
     randomness.seed(config.get("runner.seed", 12345))
     directory = path_of(config, config.get("runner.infer_load_path", "model_output"))
     together = config.get("runner.infer_ensemble", 1)
-    if together > 1 and not hasattr(model_class, "create_ensemble"):
-        raise UserError("runner.infer_ensemble: this model has no create_ensemble: leave it out.")
+    views = config.get("runner.infer_views", 1)
+    if views not in VIEWS:
+        raise UserError(f"runner.infer_views is {views}: it has to be one of {VIEWS}.")
+    if together * views > 1 and not hasattr(model_class, "create_ensemble"):
+        raise UserError(
+            "runner.infer_ensemble, runner.infer_views: this model has no create_ensemble: leave "
+            "them out."
+        )
     model = model_class.create_model(config)
     found = checkpoints(directory, config, getattr(model_class, "lower_is_better", False))
     members = [model, *(model_class.create_model(config) for _ in range(together - 1))]
-    if together > 1:
-        model = model_class.create_ensemble(members)
+    if together * views > 1:
+        model = model_class.create_ensemble(members, views)
     loader = create_loader(config, "test", drop_last=foreign(model_class))  # as PaddleRec's infer
     splits.check_unseen(directory, loader.reader)
     visual = Visual(directory, "infer") if config.get("runner.use_visual", False) else None
@@ -85,11 +93,13 @@ def use_another(config: dict) -> str | None:
 
 def report(summary: dict, paths: list[Path], directory: Path, config: dict, split: str) -> None:
     """Write the meta-test to `meta_test.json` and print it."""
-    where = str(paths[0].resolve())
+    where, views = str(paths[0].resolve()), config.get("runner.infer_views", 1)
     if "nonfinite" not in summary:
         how = {"split": split, "seed": config.get("runner.seed", 12345), "checkpoint": where}
         if len(paths) > 1:
             how["ensemble"] = [path.name for path in paths]
+        if views > 1:
+            how["views"] = views
         written = {**summary, **how}
         write_text(directory / "meta_test.json", json.dumps(finite(written), indent=2) + "\n")
     measure = measure_of(summary)
@@ -103,6 +113,8 @@ def report(summary: dict, paths: list[Path], directory: Path, config: dict, spli
         logger.warning(f"{summary['no_better']}.")
     way = f"{summary['way']}-way " if "way" in summary else ""
     others = f" with {len(paths) - 1} more" if len(paths) > 1 else ""
+    if views > 1:
+        others += f", each task in {views} views"
     print(f"{summary['tasks']} tasks, {way}{summary['shot']}-shot, {where}{others}")
 
 

@@ -15,7 +15,7 @@ from algorithms import adaptation, algorithm_title, create_algorithm
 from demonstration import Demonstration
 from net import create_net
 from own_network import refuse_impossible_own
-from paddle_maml import MAML, Ensemble
+from paddle_maml import MAML, Ensemble, View
 from paddle_maml.errors import UserError
 from paddle_maml.functional import linear, nan_unless_finite, trainable
 from paddle_maml.metrics import meta_test_metrics
@@ -161,9 +161,14 @@ class DygraphModel:
             **remarks(meta_test, problem, setting),
         }
 
-    def create_ensemble(self, models):
-        """What `tools/infer.py` tests with `runner.infer_ensemble`."""
-        return Ensemble(models, self.problem.join)
+    def create_ensemble(self, models, views=1):
+        """What `tools/infer.py` tests with `runner.infer_ensemble` and `infer_views`."""
+        if views == 1:
+            return Ensemble(models, self.problem.join)
+        if self.problem is PROBLEMS["mse"]:
+            raise UserError("runner.infer_views: points are not to be turned: leave it out.")
+        each = [View(model, turn) for model in models for turn in range(views)]
+        return Ensemble(each, self.problem.join)
 
     def title(self, config) -> str:
         """The experiment in words."""

@@ -6,7 +6,7 @@ import numpy as np
 import paddle
 import pytest
 from few_shot import log_softmax
-from paddle_maml import MAML, Ensemble, MAMLPlusPlus
+from paddle_maml import MAML, Ensemble, MAMLPlusPlus, View
 
 
 @pytest.fixture
@@ -45,3 +45,17 @@ def test_all_parameters_are_those_of_the_members():
     assert len(ensemble.parameters()) == 4
     ensemble.eval()
     assert not ensemble.members[0].training
+
+
+def test_a_view_is_of_support_and_query_images_alike():
+    generator = np.random.default_rng(0)
+    support_x, query_x = (generator.normal(size=(2, n, 1, 3, 3)).astype("float32") for n in (4, 5))
+    support_y = paddle.to_tensor([[0, 0, 1, 1]] * 2)
+    maml = MAML(paddle.nn.Sequential(paddle.nn.Flatten(), paddle.nn.Linear(9, 2)), 0.5)
+    view = View(maml, 5)  # mirrored, then turned by a quarter
+    found = view.path_logits(paddle.to_tensor(support_x), support_y, paddle.to_tensor(query_x), 2)
+    for task in range(2):
+        sets = (np.rot90(np.flip(x[task], -1), 1, (-2, -1)).copy() for x in (support_x, query_x))
+        support, query = map(paddle.to_tensor, sets)
+        expected = maml.adapt(support, support_y[task], 2)(query)
+        np.testing.assert_allclose(found[2, task].numpy(), expected.numpy(), rtol=1e-4, atol=1e-5)

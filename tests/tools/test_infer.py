@@ -94,6 +94,19 @@ def test_a_network_with_itself_says_what_it_says_alone(tool, output):
     assert twice["loss_per_step"] == pytest.approx(alone["loss_per_step"], rel=1e-5)
 
 
+def test_turned_and_mirrored_views_answer_together(tool, output, refusal):
+    tool("infer", output)
+    alone = summary(output)
+    printed = tool("infer", output, "runner.infer_views=8")
+    found = summary(output)
+    assert printed.rstrip().endswith(", each task in 8 views")
+    assert (found.pop("views"), alone.get("views")) == (8, None)
+    assert found.keys() == alone.keys()
+    assert found["loss_per_step"] != alone["loss_per_step"]
+    sentence = refusal("infer", "runner.infer_views=2", output=output)
+    assert "runner.infer_views is 2: it has to be one of (1, 4, 8)" in sentence
+
+
 def test_no_checkpoint(refusal):
     assert "there is no checkpoint in " in refusal("infer")
 

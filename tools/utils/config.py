@@ -36,6 +36,7 @@ RUNNER = {
     "infer_start_epoch": int,
     "infer_end_epoch": int,
     "infer_ensemble": int,
+    "infer_views": int,
     "save_seconds": (int, float),
     "broken_images": int,
     "image_cache": str,
@@ -64,6 +65,7 @@ AT_LEAST_ONE = (
     "task_chunk",
     "keep_checkpoints",
     "infer_ensemble",
+    "infer_views",
 )
 MOST = dict.fromkeys(RUNNER, 2**31 - 1) | {"seed": 2**32 - 1}  # Paddle's and numpy's
 AT_LEAST_ZERO = (

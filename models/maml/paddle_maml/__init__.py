@@ -4,7 +4,7 @@ from . import cpu
 from .check import Check
 from .classifier import Classifier, load
 from .clipping import ClipByNorm, ClipByValue
-from .ensemble import Ensemble
+from .ensemble import Ensemble, View
 from .learner import Learner
 from .maml import MAML
 from .maml_plus_plus import MAMLPlusPlus
@@ -36,6 +36,7 @@ __all__ = [
     "ProtoNet",
     "Reptile",
     "Siamese",
+    "View",
     "find_nonfinite",
     "load",
     "twice_differentiable",

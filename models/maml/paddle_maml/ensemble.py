@@ -1,4 +1,4 @@
-"""Several meta-trained networks that answer together."""
+"""Several meta-trained networks, or views of a task, that answer together."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 
 import paddle
 from paddle import nn
+
+from .turns import turned
 
 
 def mean_probabilities(logits: paddle.Tensor) -> paddle.Tensor:
@@ -64,3 +66,38 @@ class Ensemble(nn.Layer):
         """As `MAML.path_logits`: after as many steps of every member."""
         each = [m.path_logits(support_x, support_y, query_x, steps) for m in self.members]
         return self.join(paddle.stack(each))
+
+
+class View(nn.Layer):
+    """A network that sees all images of a task turned or mirrored alike.
+
+    Where tasks are no harder turned, as characters' are not, one network is several members of an
+    `Ensemble` so, whose mistakes differ.
+
+    Parameters
+    ----------
+    model : MAML, or another algorithm
+        Meta-trained on turned tasks.
+    turn : int
+        From 0 to 7, as in `paddle_maml.turns.turned`.
+
+    Examples
+    --------
+    >>> import paddle
+    >>> from paddle_maml import MAML, Ensemble, View
+    >>> net = paddle.nn.Sequential(paddle.nn.Flatten(), paddle.nn.Linear(9, 2))
+    >>> maml = MAML(net, inner_lr=0.1)
+    >>> ensemble = Ensemble([View(maml, turn) for turn in range(8)])
+    >>> x, y = paddle.randn([4, 2, 1, 3, 3]), paddle.randint(0, 2, [4, 2])   # 4 tasks of 2 images
+    >>> list(ensemble.path_logits(x, y, x, steps=1).shape)
+    [2, 4, 2, 2]
+    """
+
+    def __init__(self, model: nn.Layer, turn: int):
+        super().__init__()
+        self.model, self.turn = model, turn
+
+    def path_logits(self, support_x, support_y, query_x, steps: int | None = None):
+        """As `MAML.path_logits`; images are (task, example, channel, side, side)."""
+        support_x, query_x = turned(support_x, self.turn), turned(query_x, self.turn)
+        return self.model.path_logits(support_x, support_y, query_x, steps)

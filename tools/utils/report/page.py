@@ -75,6 +75,8 @@ def headline(run: Run) -> str:
         if "checkpoint" in summary:
             together = summary.get("ensemble", [Path(summary["checkpoint"]).name])
             facts.append(f"Checkpoint of epoch {', '.join(together)}")
+        if "views" in summary:
+            facts.append(f"Each task in {summary['views']} views, turned and mirrored, together")
     elif validation:
         name = next(iter(validation["values"]))
         value = _value(name, validation["values"])
