@@ -2,7 +2,8 @@
 
 Each experiment is trained by tools/trainer.py and meta-tested by tools/infer.py, one seed after the
 other. What is finished is passed over, what was broken off goes on, and what was run with other
-settings than the list has now is put aside and run anew. One that fails does not stop the others.
+settings than the list has now is put aside and run anew, or tested anew if they are of the
+meta-test alone. One that fails does not stop the others.
 
 An experiment with a budget, in seconds of wall time, first trains one epoch apart to see how long
 it takes, and then as many as fit, so that a schedule of the learning rate ends with the budget.

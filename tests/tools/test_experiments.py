@@ -156,6 +156,25 @@ def test_what_was_run_with_other_settings_is_put_aside_and_not_shown(ended, tmp_
     assert "not run" not in document.read_text()
 
 
+def test_for_another_meta_test_nothing_is_trained_again(ended, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(ended.out / "tiny-1", out / "tiny-1", symlinks=True)
+    before = read_record(out / "tiny-1")
+    tiny = experiment("runner.infer_tasks=7", "runner.infer_views=4", seeds=[1])
+    done = run(write_list(tmp_path, {"tiny": tiny}), out)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "tiny-1: training" not in done.stdout and "begun anew" not in done.stdout
+    assert parameters(out / "tiny-1") == parameters(ended.out / "tiny-1")
+    after = read_record(out / "tiny-1")
+    assert after[1:4] == before[1:4]
+    assert after.meta_test["tasks"] == 7 and after.meta_test["views"] == 4
+    assert after.settings == {
+        **before.settings,
+        "runner.infer_tasks": 7,
+        "runner.infer_views": 4,
+    }
+
+
 def test_a_run_that_was_broken_off_goes_on_to_the_same_bytes(ended, tmp_path):
     out = tmp_path / "out"
     file = write_list(tmp_path, {"tiny": experiment(seeds=[1])})

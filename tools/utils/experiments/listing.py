@@ -41,6 +41,9 @@ PLACES = ("runner.model_save_path", "runner.infer_load_path", "config_abs_dir", 
 WITHOUT_EFFECT = ("runner.resume", "runner.print_interval")
 WITHOUT_EFFECT += ("runner.save_seconds", "runner.keep_checkpoints")
 WITHOUT_EFFECT += ("runner.use_visual", *PLACES)
+# What a training knows nothing of: the meta-test alone follows from it.
+OF_TEST = ("runner.test_data_dir", "runner.infer_tasks", "runner.infer_ensemble")
+OF_TEST += ("runner.infer_views", "runner.infer_start_epoch", "runner.infer_end_epoch")
 
 
 class Experiment(NamedTuple):

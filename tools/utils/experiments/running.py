@@ -21,7 +21,7 @@ from typing import BinaryIO, NamedTuple
 
 from utils import checkpoint, history
 from utils.errors import UserError
-from utils.experiments.listing import Experiment, shaping
+from utils.experiments.listing import OF_TEST, Experiment, shaping
 from utils.progress import logger
 
 TOOLS = Path(__file__).parents[2]
@@ -91,15 +91,20 @@ def open_log(directory: Path) -> Iterator[BinaryIO]:
 def begin(directory: Path, settings: dict) -> Record:
     """The record so far if it is of these settings; other runs are put aside.
 
-    A run that the trainer was started for by hand is taken over: its run.json has the settings.
+    A training from which only the meta-test's settings differ is kept, to be tested again. A run
+    that the trainer was started for by hand is taken over: its run.json has the settings.
     """
     record = read_record(directory)
     if record is None and (run := history.recorded(directory)):
         record = Record(shaping(run["config"]))
     if record is not None and record.settings == settings:
         return record
+    changed = differing(record.settings, settings) if record else ["unknown ones"]
+    if all(key in OF_TEST for key in changed):
+        record = record._replace(settings=settings, meta_test=None)
+        write_record(directory, record)
+        return record
     if directory.exists():
-        changed = differing(record.settings, settings) if record else ["unknown ones"]
         logger.warning(
             f"{directory.name}: begun anew, for other settings ({', '.join(changed)}); "
             f"what was there is now in {put_aside(directory)}"
