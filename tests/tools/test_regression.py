@@ -127,6 +127,11 @@ def test_the_network_is_exported_and_answers_as_it_was_trained(run, tmp_path):
     assert exported.describe(tmp_path / "exported")["inputs"] == ["x"]
 
 
+def test_points_are_not_turned(run, refusal):
+    sentence = refusal("infer", *SMALL, "runner.infer_views=8", output=run, config=RECIPE)
+    assert "points are not to be turned: leave it out." in sentence
+
+
 @pytest.mark.parametrize("name", ["to_static", "adapt"])
 def test_adapting_to_images_is_refused(run, tmp_path, name):
     command = [sys.executable, str(ROOT / f"tools/{name}.py"), "-m", str(RECIPE)]
