@@ -193,6 +193,15 @@ def test_the_headline_is_the_meta_tests_last_step(parsed):
         assert fact in parsed.text
 
 
+def test_the_headline_says_of_how_many_views_it_is(tmp_path):
+    directory = write_run(tmp_path / "run")
+    (directory / "meta_test.json").write_text(json.dumps({**SUMMARY, "views": 8}))
+    said = "the mean of 8 views of each task, turned or mirrored"
+    assert said in without_model(directory).text
+    (directory / "meta_test.json").write_text(json.dumps(SUMMARY))
+    assert said not in without_model(directory).text
+
+
 def test_how_far_the_training_came(parsed):
     assert "Started 2026-01-02 03:04:05 · 1 min 6 s of training · 2 of 2 epochs done" in parsed.text
     assert "interrupted" not in parsed.text

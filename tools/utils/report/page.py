@@ -75,8 +75,6 @@ def headline(run: Run) -> str:
         if "checkpoint" in summary:
             together = summary.get("ensemble", [Path(summary["checkpoint"]).name])
             facts.append(f"Checkpoint of epoch {', '.join(together)}")
-        if "views" in summary:
-            facts.append(f"Each task in {summary['views']} views, turned and mirrored, together")
     elif validation:
         name = next(iter(validation["values"]))
         value = _value(name, validation["values"])
@@ -106,6 +104,8 @@ def protocol(summary: dict) -> list[str]:
         facts.append(f"{summary['query']} queries{per_class}{together}")
     if "steps" in summary and "inner_lr" in summary:
         facts.append(f"{summary['steps']} inner steps, inner learning rate {summary['inner_lr']}")
+    if "views" in summary:
+        facts.append(f"the mean of {summary['views']} views of each task, turned or mirrored")
     return facts
 
 
