@@ -20,8 +20,6 @@ from utils.model import create_loader, foreign, open_tool
 from utils.progress import logger
 from utils.visual import Visual
 
-VIEWS = 1, 4, 8  # a task as it is, turned, and mirrored too
-
 
 def main():
     _, config, model_class = open_tool(__doc__)
@@ -29,8 +27,6 @@ def main():
     directory = path_of(config, config.get("runner.infer_load_path", "model_output"))
     together = config.get("runner.infer_ensemble", 1)
     views = config.get("runner.infer_views", 1)
-    if views not in VIEWS:
-        raise UserError(f"runner.infer_views is {views}: it has to be one of {VIEWS}.")
     if together * views > 1 and not hasattr(model_class, "create_ensemble"):
         raise UserError(
             "runner.infer_ensemble, runner.infer_views: this model has no create_ensemble: leave "

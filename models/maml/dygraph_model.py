@@ -161,14 +161,13 @@ class DygraphModel:
             **remarks(meta_test, problem, setting),
         }
 
-    def create_ensemble(self, models, views=1):
+    def create_ensemble(self, models, views):
         """What `tools/infer.py` tests with `runner.infer_ensemble` and `infer_views`."""
-        if views == 1:
-            return Ensemble(models, self.problem.join)
-        if self.problem is PROBLEMS["mse"]:
-            raise UserError("runner.infer_views: points are not to be turned: leave it out.")
-        each = [View(model, turn) for model in models for turn in range(views)]
-        return Ensemble(each, self.problem.join)
+        if views > 1:
+            if self.problem is PROBLEMS["mse"]:
+                raise UserError("runner.infer_views: points are not to be turned: leave it out.")
+            models = [View(model, turn) for model in models for turn in range(views)]
+        return Ensemble(models, self.problem.join)
 
     def title(self, config) -> str:
         """The experiment in words."""

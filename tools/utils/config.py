@@ -65,7 +65,6 @@ AT_LEAST_ONE = (
     "task_chunk",
     "keep_checkpoints",
     "infer_ensemble",
-    "infer_views",
 )
 MOST = dict.fromkeys(RUNNER, 2**31 - 1) | {"seed": 2**32 - 1}  # Paddle's and numpy's
 AT_LEAST_ZERO = (
@@ -76,6 +75,7 @@ AT_LEAST_ZERO = (
     "infer_start_epoch",
     "infer_end_epoch",
 )
+ONE_OF = {"infer_views": (1, 4, 8)}  # a task as it is, turned, and mirrored too
 _NAMES = {
     str: "text",
     int: "a whole number",
@@ -162,6 +162,8 @@ def check_runner(config: dict) -> dict[str, str]:
             )
         elif not _fits(value, RUNNER[name]):
             raise UserError(f"{key} is {value!r}: it takes {_NAMES[RUNNER[name]]}.")
+        elif name in ONE_OF and value not in ONE_OF[name]:
+            raise UserError(f"{key} is {value}: it has to be one of {ONE_OF[name]}.")
         elif name in AT_LEAST_ONE and value < 1 or name in AT_LEAST_ZERO and not value >= 0:
             raise UserError(f"{key} is {value}: it takes {int(name in AT_LEAST_ONE)} or more.")
         elif type(value) is int and value > MOST[name]:
