@@ -269,6 +269,14 @@ def test_the_meta_gradient_is_clipped(key):
     assert not np.allclose(trained(None, gradients), by_hand)
 
 
+def test_an_ensemble_has_each_network_in_each_view():
+    model_class = DygraphModel()
+    models = [model_class.create_model(CONFIG) for _ in range(2)]
+    assert [*model_class.create_ensemble(models, 1).members] == models
+    members = model_class.create_ensemble(models, 4).members
+    assert [(m.model, m.turn) for m in members] == [(m, t) for m in models for t in range(4)]
+
+
 def test_a_meta_test_says_whether_its_classes_were_rotated():
     for rotated in (False, True):
         config = {**CONFIG, "hyper_parameters.rotation_test": rotated}

@@ -102,7 +102,7 @@ def test_turned_and_mirrored_views_answer_together(tool, output, refusal):
     assert printed.rstrip().endswith(", each task in 8 views")
     assert (found.pop("views"), alone.get("views")) == (8, None)
     assert found.keys() == alone.keys()
-    assert found["loss_per_step"] != alone["loss_per_step"]
+    assert found["loss_per_step"] != pytest.approx(alone["loss_per_step"], rel=1e-3)
     sentence = refusal("infer", "runner.infer_views=2", output=output)
     assert "runner.infer_views is 2: it has to be one of (1, 4, 8)" in sentence
 
